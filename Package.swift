@@ -1,0 +1,30 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every target: no warnings, and `any` is written where a type is erased.
+let common: [SwiftSetting] = [.treatAllWarnings(as: .error), .enableUpcomingFeature("ExistentialAny")]
+
+/// Targets that never touch C: the compiler refuses unsafe code there.
+let safe: [SwiftSetting] = common + [.strictMemorySafety()]
+
+let package = Package(
+    name: "outrigger",
+    products: [
+        .executable(name: "outrigger", targets: ["Sidecar"])
+    ],
+    targets: [
+        // The arrows point only upward in this list.
+        .systemLibrary(name: "CLibraries"),
+        .target(name: "Runtime", dependencies: ["CLibraries"], swiftSettings: common),
+        .target(name: "Metrics", dependencies: ["Runtime"], swiftSettings: safe),
+        .target(name: "Databases", dependencies: ["CLibraries", "Runtime"], swiftSettings: common),
+        .target(name: "Collectors", dependencies: ["Runtime", "Metrics", "Databases"], swiftSettings: safe),
+        .target(name: "PromQL", dependencies: ["Runtime", "Metrics"], swiftSettings: safe),
+        .executableTarget(
+            name: "Sidecar", dependencies: ["Runtime", "Metrics", "Databases", "Collectors"], swiftSettings: common),
+
+        .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: common),
+        .testTarget(name: "MetricsTests", dependencies: ["Metrics"], swiftSettings: common),
+        .testTarget(name: "PromQLTests", dependencies: ["PromQL"], swiftSettings: common),
+    ]
+)
