@@ -13,3 +13,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+// prctl is variadic, and pthread_setname_np hides behind _GNU_SOURCE.
+static inline void outrigger_name_this_thread(const char *name) {
+    prctl(PR_SET_NAME, name, 0, 0, 0);
+}

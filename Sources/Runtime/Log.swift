@@ -1,0 +1,88 @@
+import Glibc
+import Synchronization
+
+/// Lines of logfmt on stderr: `ts=… level=… msg="…" key=value`.
+///
+/// One call is one `write(2)`, so lines of several threads never mix. Callers keep passwords out of what they pass;
+/// `Redaction` helps with connection strings.
+public enum Log {
+    public enum Level: Int, Sendable, Comparable, CaseIterable {
+        case debug, info, warn, error
+
+        public var name: String {
+            switch self {
+            case .debug: "debug"
+            case .info: "info"
+            case .warn: "warn"
+            case .error: "error"
+            }
+        }
+
+        public static func < (left: Level, right: Level) -> Bool { left.rawValue < right.rawValue }
+    }
+
+    private static let threshold = Atomic<Int>(Level.info.rawValue)
+
+    /// Lines below this level are not written.
+    public static func setLevel(_ level: Level) { threshold.store(level.rawValue, ordering: .relaxed) }
+
+    public static func debug(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, String> = [:]) {
+        write(.debug, message, fields)
+    }
+    public static func info(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, String> = [:]) {
+        write(.info, message, fields)
+    }
+    public static func warn(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, String> = [:]) {
+        write(.warn, message, fields)
+    }
+    public static func error(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, String> = [:]) {
+        write(.error, message, fields)
+    }
+
+    private static func write(_ level: Level, _ message: () -> String, _ fields: KeyValuePairs<String, String>) {
+        guard level.rawValue >= threshold.load(ordering: .relaxed) else { return }
+        var line: [UInt8] = []
+        line.append(contentsOf: "ts=\(timestamp()) level=\(level.name) msg=".utf8)
+        line.append(logfmt: message())
+        for (key, value) in fields {
+            line.append(contentsOf: " \(key)=".utf8)
+            line.append(logfmt: value)
+        }
+        line.append(UInt8(ascii: "\n"))
+        // There is nowhere left to report that stderr is gone.
+        _ = line.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    }
+
+    private static func timestamp() -> String {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        return RFC3339.text(seconds: Int64(now.tv_sec), nanoseconds: Int(now.tv_nsec), fractionDigits: 3)
+    }
+}
+
+extension Array where Element == UInt8 {
+    /// A value as logfmt writes it: quoted when it is empty or holds anything but plain visible ASCII.
+    fileprivate mutating func append(logfmt value: String) {
+        let plain = value.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "=") }
+        guard !plain || value.isEmpty else {
+            append(contentsOf: value.utf8)
+            return
+        }
+        append(UInt8(ascii: "\""))
+        for byte in value.utf8 {
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"): append(contentsOf: [UInt8(ascii: "\\"), byte])
+            case UInt8(ascii: "\n"): append(contentsOf: "\\n".utf8)
+            case UInt8(ascii: "\t"): append(contentsOf: "\\t".utf8)
+            case 0..<0x20, 0x7F: append(contentsOf: "\\x".utf8 + Self.hex(byte))
+            default: append(byte)
+            }
+        }
+        append(UInt8(ascii: "\""))
+    }
+
+    private static func hex(_ byte: UInt8) -> [UInt8] {
+        let digits = [UInt8]("0123456789abcdef".utf8)
+        return [digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+    }
+}
