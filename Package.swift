@@ -16,6 +16,7 @@ let package = Package(
         // The arrows point only upward in this list.
         .systemLibrary(name: "CLibraries"),
         .target(name: "Runtime", dependencies: ["CLibraries"], swiftSettings: common),
+        .target(name: "LocalServers", dependencies: ["Runtime", "CLibraries"], swiftSettings: common),
         .target(name: "Metrics", dependencies: ["Runtime"], swiftSettings: safe),
         .target(name: "Databases", dependencies: ["CLibraries", "Runtime"], swiftSettings: common),
         .target(name: "Collectors", dependencies: ["Runtime", "Metrics", "Databases"], swiftSettings: safe),
@@ -24,6 +25,7 @@ let package = Package(
             name: "Sidecar", dependencies: ["Runtime", "Metrics", "Databases", "Collectors"], swiftSettings: common),
 
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: common),
+        .testTarget(name: "LocalServersTests", dependencies: ["LocalServers"], swiftSettings: common),
         .testTarget(name: "MetricsTests", dependencies: ["Metrics"], swiftSettings: common),
         .testTarget(name: "PromQLTests", dependencies: ["PromQL"], swiftSettings: common),
     ]

@@ -1,0 +1,49 @@
+import Glibc
+import Runtime
+
+/// A throw-away Redis without persistence.
+public final class LocalRedis: Sendable {
+    public let server: LocalServer
+    private let program: String
+    private let arguments: [String]
+
+    public var port: UInt16 { server.port }
+    public var url: String { "redis://127.0.0.1:\(port)" }
+
+    private init(server: LocalServer, program: String, arguments: [String]) {
+        self.server = server
+        self.program = program
+        self.arguments = arguments
+    }
+
+    /// - Parameters:
+    ///   - arguments: options of `redis-server`, such as `["--maxmemory", "64mb"]`.
+    ///   - program: another version's `redis-server`.
+    public static func start(_ arguments: [String] = [], program: String = "redis-server") async throws -> LocalRedis {
+        let folder = try TemporaryFolder("outrigger-redis")
+        return try await launch(arguments, program: program, folder: folder, port: FreePort.next())
+    }
+
+    private static func launch(
+        _ arguments: [String], program: String, folder: TemporaryFolder, port: UInt16
+    ) async throws -> LocalRedis {
+        let ours = ["--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--dir", folder.path]
+        let server = try await LocalServer.start(program, ours + arguments, folder: folder, port: port) {
+            FreePort.isOpen(port)
+        }
+        return LocalRedis(server: server, program: program, arguments: arguments)
+    }
+
+    /// Starts an empty one again on the same port after it was stopped or killed.
+    public func restarted() async throws -> LocalRedis {
+        try await LocalRedis.launch(arguments, program: program, folder: server.folder, port: port)
+    }
+
+    public func stop() async { await server.process.stop() }
+
+    /// One command through `redis-cli`, whose words are given one by one.
+    @discardableResult
+    public func command(_ words: String...) async throws -> String {
+        try await LocalServer.run("redis-cli", ["-p", "\(port)"] + words, folder: server.folder)
+    }
+}
