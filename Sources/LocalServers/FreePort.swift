@@ -1,26 +1,28 @@
 import CLinux
 import Glibc
+import Synchronization
 
 public enum FreePort {
-    /// A loopback TCP port that nobody listened on a moment ago.
+    private static let handedOut = Mutex<Set<UInt16>>([])
+
+    /// A loopback TCP port that nobody listens on, and that this process was not given before. Below the range from which
+    /// the kernel takes ports for outgoing connections, so that none of those can get in between.
     public static func next() -> UInt16 {
-        let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(probe) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                _ = bind(probe, $0, length)
-                _ = getsockname(probe, $0, &length)
-            }
+        while true {
+            let port = UInt16.random(in: 10_000..<32_000)
+            guard handedOut.withLock({ $0.insert(port).inserted }), canBind(port) else { continue }
+            return port
         }
-        return UInt16(bigEndian: address.sin_port)
     }
 
     /// Whether somebody accepts connections there now.
-    public static func isOpen(_ port: UInt16) -> Bool {
+    public static func isOpen(_ port: UInt16) -> Bool { withSocket(port, connect) }
+
+    private static func canBind(_ port: UInt16) -> Bool { withSocket(port, bind) }
+
+    private static func withSocket(
+        _ port: UInt16, _ attempt: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32
+    ) -> Bool {
         let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(probe) }
         var address = sockaddr_in()
@@ -29,7 +31,7 @@ public enum FreePort {
         address.sin_port = port.bigEndian
         return withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(probe, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+                attempt(probe, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
             }
         }
     }
