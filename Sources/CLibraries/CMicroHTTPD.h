@@ -50,5 +50,5 @@ static inline struct MHD_Response *outrigger_mhd_response(
     return MHD_create_response_from_buffer_with_free_callback_cls(count, bytes, release, context);
 }
 
-static const int outrigger_mhd_yes = MHD_YES;
-static const int outrigger_mhd_no = MHD_NO;
+static const enum MHD_Result outrigger_mhd_yes = MHD_YES;
+static const enum MHD_Result outrigger_mhd_no = MHD_NO;

@@ -36,7 +36,10 @@ public final class LocalPostgres: Sendable {
         let data = folder.path + "/data"
         try await LocalServer.run(
             programs + "/initdb",
-            ["-D", data, "-U", "postgres", "--auth=trust", "--no-sync", "--no-instructions", "-E", "UTF8", "--locale=C.UTF-8"],
+            [
+                "-D", data, "-U", "postgres", "--auth=trust", "--no-sync", "--no-instructions", "-E", "UTF8",
+                "--locale=C.UTF-8",
+            ],
             folder: folder, user: user)
         let port = FreePort.next()
         let configuration =

@@ -42,7 +42,8 @@ public final class LocalServer: Sendable {
         environment: [String: String] = [:], patience: Duration = .seconds(30), isReady: @Sendable () async -> Bool
     ) async throws -> LocalServer {
         let process = try ChildProcess(
-            program, arguments, environment: environment, output: folder.path + "/log", user: user, directory: folder.path)
+            program, arguments, environment: environment, output: folder.path + "/log", user: user,
+            directory: folder.path)
         let deadline = Deadline.after(patience)
         while !deadline.hasPassed {
             if let code = process.exitCode {
@@ -67,7 +68,9 @@ public final class LocalServer: Sendable {
             program, arguments, environment: environment, output: output, user: user, directory: folder.path)
         let code = try await process.exited(within: patience)
         let text = (try? Files.readText(output)) ?? ""
-        guard code == 0 else { throw LocalServerError.ended(program: program, exitCode: code, log: String(text.suffix(2000))) }
+        guard code == 0 else {
+            throw LocalServerError.ended(program: program, exitCode: code, log: String(text.suffix(2000)))
+        }
         return text
     }
 

@@ -12,7 +12,8 @@ public final class Registry: Sendable {
 
     /// Series left out because their collector had brought `seriesLimit` already.
     public let seriesDropped = CounterFamily(
-        .counter("outrigger_series_dropped_total", "Series left out because their collector reached its limit of series."),
+        .counter(
+            "outrigger_series_dropped_total", "Series left out because their collector reached its limit of series."),
         labelNames: ["collector"])
 
     fileprivate struct State {
@@ -85,7 +86,9 @@ private final class SourceSlot: Sendable {
 
     init(_ source: any MetricSource) { self.source = source }
 
-    func begin() -> Bool { isBusy.compareExchange(expected: false, desired: true, ordering: .acquiringAndReleasing).exchanged }
+    func begin() -> Bool {
+        isBusy.compareExchange(expected: false, desired: true, ordering: .acquiringAndReleasing).exchanged
+    }
     func end() { isBusy.store(false, ordering: .releasing) }
 }
 

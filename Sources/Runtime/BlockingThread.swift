@@ -12,38 +12,13 @@ public final class BlockingThread: SerialExecutor {
     /// - Parameter name: at most 15 bytes, shown by `top -H` and in `/proc/<pid>/task/<tid>/comm`.
     public init(_ name: String) {
         let queue = queue
-        let start = Unmanaged.passRetained(ThreadStart(name: name) { queue.run() })
-        var attributes = pthread_attr_t()
-        pthread_attr_init(&attributes)
-        // libpq and OpenSSL are content with far less than the usual 8 MB, and what is not reserved cannot be touched.
-        pthread_attr_setstacksize(&attributes, 512 * 1024)
-        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        var thread = pthread_t()
-        let failure = pthread_create(
-            &thread, &attributes,
-            { raw in
-                let start = Unmanaged<ThreadStart>.fromOpaque(raw!).takeRetainedValue()
-                outrigger_name_this_thread(start.name)
-                start.body()
-                return nil
-            }, start.toOpaque())
-        pthread_attr_destroy(&attributes)
-        precondition(failure == 0, "cannot start a thread: \(String(cString: strerror(failure)))")
+        Thread.start(name) { queue.run() }
     }
 
     deinit { queue.close() }
 
     public func enqueue(_ job: consuming ExecutorJob) {
         queue.append(UnownedJob(job), of: asUnownedSerialExecutor())
-    }
-
-    private final class ThreadStart {
-        let name: String
-        let body: @Sendable () -> Void
-        init(name: String, body: @escaping @Sendable () -> Void) {
-            self.name = name
-            self.body = body
-        }
     }
 }
 

@@ -82,9 +82,13 @@ public enum Files {
         }
         if info.st_mode & S_IFMT == S_IFDIR {
             for name in try list(path) { try remove(path + "/" + name) }
-            guard rmdir(path) == 0 || errno == ENOENT else { throw .failed(operation: "remove", path: path, errno: errno) }
+            guard rmdir(path) == 0 || errno == ENOENT else {
+                throw .failed(operation: "remove", path: path, errno: errno)
+            }
         } else {
-            guard unlink(path) == 0 || errno == ENOENT else { throw .failed(operation: "remove", path: path, errno: errno) }
+            guard unlink(path) == 0 || errno == ENOENT else {
+                throw .failed(operation: "remove", path: path, errno: errno)
+            }
         }
     }
 }

@@ -63,7 +63,9 @@ public enum Log {
 extension Array where Element == UInt8 {
     /// A value as logfmt writes it: quoted when it is empty or holds anything but plain visible ASCII.
     fileprivate mutating func append(logfmt value: String) {
-        let plain = value.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "=") }
+        let plain = value.utf8.allSatisfy {
+            $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "=")
+        }
         guard !plain || value.isEmpty else {
             append(contentsOf: value.utf8)
             return
