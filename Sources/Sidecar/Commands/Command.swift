@@ -1,0 +1,45 @@
+import Runtime
+
+/// What `outrigger WORD` can do. A new command is a row here and a file beside this one.
+struct Command {
+    let name: String
+    let usage: String
+    let summary: String
+    /// Returns the exit status.
+    let run: @Sendable (Invocation) async throws -> Int32
+
+    static let all: [Command] = [.serve, .checkConfig, .healthcheck, .version, .help]
+
+    /// Flags that belong to commands and are no settings.
+    static let ownFlags: Set<String> = ["config", "help", "help_markdown", "version", "config.file"]
+    /// Those of them that stand alone.
+    static let switches: Set<String> = ["help", "help_markdown", "version"]
+
+    static func run(_ invocation: Invocation) async throws -> Int32 {
+        if invocation.has("help_markdown") { return printMarkdownReference() }
+        if invocation.has("help") { return try await help.run(invocation) }
+        if invocation.has("version") { return try await version.run(invocation) }
+        let word = invocation.words.first ?? "serve"
+        guard let command = all.first(where: { $0.name == word }) else {
+            let guess = closest(to: word, among: all.map(\.name)).map { ", did you mean \($0)?" } ?? ""
+            throw UsageError(description: "unknown command \(word)\(guess); outrigger --help lists them")
+        }
+        return try await command.run(invocation)
+    }
+}
+
+extension Command {
+    static let version = Command(name: "version", usage: "version", summary: "Print the version.") { _ in
+        writeOutput("outrigger \(Outrigger.version)\n")
+        return 0
+    }
+
+    static let checkConfig = Command(
+        name: "check-config", usage: "check-config [--config FILE] [--SETTING=VALUE…]",
+        summary: "Read the configuration as serve would, and say what is wrong with it."
+    ) { invocation in
+        let configuration = try Configuration.load(invocation)
+        writeOutput("\(configuration.origin): ok\n")
+        return 0
+    }
+}

@@ -1,0 +1,36 @@
+import Metrics
+import Runtime
+
+/// What Outrigger counts about itself.
+struct OwnMetrics: Sendable {
+    let instruments: InstrumentSource
+    let duplicates = CounterFamily(
+        .counter("outrigger_series_duplicates_total", "Series left out of a scrape because they stood in it already."))
+    let isReady: Gauge
+    private let reloadSuccess: Gauge
+    private let reloadTime: Gauge
+
+    init() {
+        let build = GaugeFamily(
+            Metric("outrigger_build_info", .info, "Always 1; the labels tell the version."),
+            labelNames: ["version", "swift_version"])
+        build.with([Outrigger.version, "6.3"]).set(1)
+        let success = GaugeFamily(
+            .gauge(
+                "outrigger_config_last_reload_successful", "Whether the last reading of the configuration succeeded."))
+        let time = GaugeFamily(
+            .gauge(
+                "outrigger_config_last_reload_success_timestamp_seconds",
+                "When the configuration was last read successfully, in seconds since 1970."))
+        let ready = GaugeFamily(.gauge("outrigger_ready", "Whether every listener is open."))
+        (isReady, reloadSuccess, reloadTime) = (ready.with([]), success.with([]), time.with([]))
+        instruments = InstrumentSource("outrigger", [build, success, time, ready, duplicates])
+    }
+
+    func reloadSucceeded() {
+        reloadSuccess.set(1)
+        reloadTime.set(WallClock.now.rounded())
+    }
+
+    func reloadFailed() { reloadSuccess.set(0) }
+}

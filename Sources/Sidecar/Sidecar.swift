@@ -1,0 +1,107 @@
+import Glibc
+import Metrics
+import Runtime
+
+/// The parts of a running sidecar and how they are wired: sources → registry → web.
+///
+/// A reload builds new sources from the new configuration and puts them in the place of the old ones; listeners stay.
+actor Sidecar {
+    private let load: @Sendable () throws(SettingsError) -> Configuration
+    private var configuration: Configuration
+    private let registry: Registry
+    private let own: OwnMetrics
+    private var servers: [HTTPServer] = []
+
+    /// - Parameter load: reads the configuration anew; called at every reload.
+    init(_ load: @escaping @Sendable () throws(SettingsError) -> Configuration) throws(SettingsError) {
+        self.load = load
+        configuration = try load()
+        Log.setLevel(configuration.log)
+        own = OwnMetrics()
+        registry = Registry(minAge: configuration.collect.minAge, seriesLimit: configuration.collect.seriesLimit)
+        own.instruments.add(registry.seriesDropped)
+        own.reloadSucceeded()
+        registry.replaceSources(sources(for: configuration))
+    }
+
+    /// Serves until a signal says otherwise. SIGHUP reloads; SIGTERM and SIGINT drain and end.
+    func run(_ signals: AsyncStream<Int32>) async throws -> Int32 {
+        try listen()
+        for await signal in signals {
+            guard signal != SIGHUP else {
+                _ = reload()
+                continue
+            }
+            Log.info("ending", ["signal": "\(signal)"])
+            break
+        }
+        await stop()
+        return 0
+    }
+
+    func listen() throws(HTTPServer.Failure) {
+        var limits = HTTPServer.Limits()
+        limits.connections = configuration.web.maxConnections
+        let router = router()
+        for address in configuration.web.listen {
+            let server = try HTTPServer(address, limits: limits) { await router.answer($0) }
+            servers.append(server)
+            Log.info("serving", ["address": "\(server.address)"])
+        }
+        own.isReady.set(1)
+    }
+
+    /// Where the web listener really listens.
+    var addresses: [ListenAddress] { servers.map(\.address) }
+
+    func stop() async {
+        own.isReady.set(0)
+        for server in servers { await server.stop(within: .seconds(10)) }
+        servers = []
+    }
+
+    /// - Returns: what is wrong with the new configuration, in which case the old one stays.
+    func reload() -> SettingsError? {
+        do {
+            let fresh = try load()
+            if fresh.web.listen != configuration.web.listen {
+                Log.warn("web.listen_address changed: it takes effect at the next start")
+            }
+            configuration = fresh
+            Log.setLevel(fresh.log)
+            registry.replaceSources(sources(for: fresh))
+            own.reloadSucceeded()
+            Log.info("configuration reloaded", ["from": fresh.origin])
+            return nil
+        } catch {
+            own.reloadFailed()
+            Log.error("reload refused, the old configuration stays", ["error": "\(error)"])
+            return error
+        }
+    }
+
+    private nonisolated func sources(for configuration: Configuration) -> [any MetricSource] {
+        [own.instruments]
+    }
+
+    private func router() -> Router {
+        let page = MetricsPage(registry: registry, settings: configuration.collect, duplicates: own.duplicates.with([]))
+        let path = configuration.web.telemetryPath
+        let own = own
+        return Router([
+            .get(path) { await page.answer($0) },
+            .get("/") { _ in LandingPage.answer(telemetryPath: path) },
+            .get("/-/healthy") { _ in .text("Outrigger is healthy.\n") },
+            .get("/-/ready") { _ in
+                own.isReady.value == 1 ? .text("Outrigger is ready.\n") : .text("not ready\n", status: 503)
+            },
+            .change("POST", "/-/reload") { [self] _ in await answerReload() },
+            .change("PUT", "/-/reload") { [self] _ in await answerReload() },
+        ])
+    }
+
+    private func answerReload() -> HTTPResponse {
+        guard let problem = reload() else { return .text("") }
+        return .text("failed to reload config: \(problem)\n", status: 500)
+    }
+}
