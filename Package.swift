@@ -22,11 +22,13 @@ let package = Package(
         .target(name: "Collectors", dependencies: ["Runtime", "Metrics", "Databases"], swiftSettings: safe),
         .target(name: "PromQL", dependencies: ["Runtime", "Metrics"], swiftSettings: safe),
         .executableTarget(
-            name: "Sidecar", dependencies: ["Runtime", "Metrics", "Databases", "Collectors"], swiftSettings: common),
+            name: "Sidecar", dependencies: ["Runtime", "LocalServers", "Metrics", "Databases", "Collectors"],
+            swiftSettings: common),
 
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: common),
         .testTarget(name: "LocalServersTests", dependencies: ["LocalServers"], swiftSettings: common),
         .testTarget(name: "MetricsTests", dependencies: ["Metrics"], swiftSettings: common),
+        .testTarget(name: "SidecarTests", dependencies: ["Sidecar", "LocalServers", "Runtime"], swiftSettings: common),
         .testTarget(name: "PromQLTests", dependencies: ["PromQL"], swiftSettings: common),
     ]
 )
