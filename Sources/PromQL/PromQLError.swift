@@ -28,10 +28,17 @@ public struct SyntaxProblem: Error, Sendable, Equatable {
     /// The name that was probably meant.
     public let suggestion: String?
 
-    init(_ message: String, at range: Range<Int>, in text: String, suggestion: String? = nil) {
+    /// Whether Prometheus would have read it, but this engine leaves it out.
+    public let isUnsupported: Bool
+
+    init(
+        _ message: String, at range: Range<Int>, in text: String, suggestion: String? = nil,
+        isUnsupported: Bool = false
+    ) {
         self.message = message
         self.range = range
         self.suggestion = suggestion
+        self.isUnsupported = isUnsupported
         (line, column) = SyntaxProblem.place(of: range.lowerBound, in: text)
     }
 

@@ -167,13 +167,11 @@ final class ScalarVectorPlan: VectorPlan {
 final class SortPlan: VectorPlan {
     private let vector: VectorPlan
     private let descending: Bool
-    private let name: String
     private let range: Range<Int>
 
-    init(_ vector: VectorPlan, descending: Bool, name: String, range: Range<Int>) {
+    init(_ vector: VectorPlan, descending: Bool, range: Range<Int>) {
         self.vector = vector
         self.descending = descending
-        self.name = name
         self.range = range
         super.init(isConstant: vector.isConstant, hasSingleName: vector.hasSingleName)
     }
@@ -181,7 +179,7 @@ final class SortPlan: VectorPlan {
     override func prepareParts(_ schedule: Schedule, _ run: Evaluation) throws(PromQLError) {
         try vector.prepare(schedule, run)
         if run.isRange {
-            run.warn("\(name) is ineffective for range queries since results are always ordered by labels", at: range)
+            run.warn("sort is ineffective for range queries since results are always ordered by labels", at: range)
         }
     }
 

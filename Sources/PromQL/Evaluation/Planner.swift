@@ -53,6 +53,7 @@ struct Planner {
 
     func string(_ expression: Expression) throws(PromQLError) -> String {
         guard case .string(let node) = expression.unwrapped else { throw mismatch(expression, .string) }
+        guard node.isUTF8 else { throw .evaluation("invalid UTF-8 in \(quoted(node.value))") }
         return node.value
     }
 
@@ -129,8 +130,7 @@ struct Planner {
             return EvaluationTimePlan(try vector(arguments[0]))
         case .vector: return ScalarVectorPlan(try scalar(arguments[0]))
         case .sort(let descending):
-            return SortPlan(
-                try vector(arguments[0]), descending: descending, name: node.function.name, range: node.range)
+            return SortPlan(try vector(arguments[0]), descending: descending, range: node.range)
         case .pi, .scalar, .time: break
         }
         throw mismatch(.call(node), .vector)

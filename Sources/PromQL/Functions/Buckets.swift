@@ -59,6 +59,8 @@ struct Buckets {
         for bucket in buckets {
             if start >= value { return min(before, observations) }
             if bucket.upperBound > value {
+                // What lies where in a bucket without a lower end, nobody knows: all of it counts as below.
+                if start == -.infinity { return min(bucket.count, observations) }
                 let share = (bucket.count - before) * (value - start) / (bucket.upperBound - start)
                 return min(before + share, observations)
             }

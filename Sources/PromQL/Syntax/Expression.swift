@@ -57,6 +57,9 @@ public struct NumberLiteral: Sendable {
 
 public struct StringLiteral: Sendable {
     public let value: String
+
+    /// Whether escapes such as `\xff` made something else than UTF-8; `value` then has replacement characters.
+    public let isUTF8: Bool
     public let range: Range<Int>
 }
 

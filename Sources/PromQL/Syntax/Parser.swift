@@ -63,6 +63,9 @@ struct Parser {
                 operation, left.expression, right.expression, modifiers, operatorRange: token.range, fail: failure)
             left = try tree(.binary(node), over: [left, right], at: token.range)
         }
+        if current.kind == .trimUpper || current.kind == .trimLower {
+            throw unsupported("the operator \(slice(current.range)) needs native histograms", at: current.range)
+        }
         return left
     }
 
@@ -167,8 +170,14 @@ struct Parser {
             let literal = NumberLiteral(value: Double(milliseconds) / 1000, isDuration: true, range: token.range)
             return Tree(expression: .number(literal), depth: 1)
         case .string:
-            let value = try string()
-            return Tree(expression: .string(StringLiteral(value: value, range: token.range)), depth: 1)
+            advance()
+            guard let bytes = unquotedBytes(slice(token.range)) else {
+                throw failure("invalid escape in string \(slice(token.range))", at: token.range)
+            }
+            let literal = StringLiteral(
+                value: String(decoding: bytes, as: UTF8.self), isUTF8: String(validating: bytes, as: UTF8.self) != nil,
+                range: token.range)
+            return Tree(expression: .string(literal), depth: 1)
         case .leftParenthesis:
             advance()
             let inner = try expression(minimum: 1)
@@ -569,7 +578,7 @@ struct Parser {
         let token = current
         advance()
         guard let value = unquoted(slice(token.range)) else {
-            throw failure("invalid escape or UTF-8 in string \(quoted(String(slice(token.range))))", at: token.range)
+            throw failure("invalid escape or UTF-8 in string \(slice(token.range))", at: token.range)
         }
         return value
     }
@@ -595,7 +604,7 @@ struct Parser {
     }
 
     private func unsupported(_ reason: String, at range: Range<Int>) -> PromQLError {
-        failure("not supported here: \(reason)", at: range)
+        .syntax(SyntaxProblem("not supported here: \(reason)", at: range, in: text, isUnsupported: true))
     }
 
     private func unexpected(_ place: String, unclosed: Range<Int>? = nil) -> PromQLError {

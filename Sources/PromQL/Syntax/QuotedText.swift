@@ -1,12 +1,15 @@
 /// The text between the quotes of a string literal, with its escapes undone as Go does; nil if an escape is malformed
 /// or the bytes it makes are not UTF-8.
 func unquoted(_ literal: Substring) -> String? {
+    unquotedBytes(literal).flatMap { String(validating: $0, as: UTF8.self) }
+}
+
+/// The same as bytes, which may be any; nil only if an escape is malformed.
+func unquotedBytes(_ literal: Substring) -> [UInt8]? {
     let bytes = Array(literal.utf8)
     guard bytes.count >= 2 else { return nil }
     let inside = bytes[1..<(bytes.count - 1)]
-    guard bytes[0] != UInt8(ascii: "`"), inside.contains(UInt8(ascii: "\\")) else {
-        return String(decoding: inside, as: UTF8.self)
-    }
+    guard bytes[0] != UInt8(ascii: "`"), inside.contains(UInt8(ascii: "\\")) else { return Array(inside) }
     var result: [UInt8] = []
     var rest = inside
     while let byte = rest.popFirst() {
@@ -17,7 +20,7 @@ func unquoted(_ literal: Substring) -> String? {
         guard let escape = rest.popFirst(), let made = escaped(escape, &rest) else { return nil }
         result += made
     }
-    return String(validating: result, as: UTF8.self)
+    return result
 }
 
 private func escaped(_ escape: UInt8, _ rest: inout ArraySlice<UInt8>) -> [UInt8]? {
