@@ -1,4 +1,5 @@
 import Metrics
+import Runtime
 
 /// `topk` and `bottomk`: the elements with the greatest or least values of each group, as they are.
 final class BestPlan: VectorPlan {
@@ -34,7 +35,7 @@ final class BestPlan: VectorPlan {
         let number = try parameter.value(at: time, run)
         if number.isNaN { throw .evaluation("Parameter value is NaN") }
         if number.magnitude >= 0x1p63 {
-            throw .evaluation("Scalar value \(FloatText.general(number)) overflows int64")
+            throw .evaluation("Scalar value \(GoFormat.text(number)) overflows int64")
         }
         var input = scratch
         scratch = []
@@ -142,7 +143,7 @@ final class CountValuesPlan: VectorPlan {
         for element in scratch {
             let hidesName = element.dropsName && run.hidesDroppedNames
             let base = hidesName ? element.labels.removing(nameLabel) : element.labels
-            let labels = base.adding([Label(label, FloatText.plain(element.value))])
+            let labels = base.adding([Label(label, GoFormat.text(element.value, .fixed))])
             counts[projection.labels(labels, hidesName: false), default: 0] += 1
         }
         for (labels, count) in counts { elements.append(Element(labels: labels, value: Double(count))) }

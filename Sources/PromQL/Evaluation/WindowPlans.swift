@@ -1,4 +1,5 @@
 import Metrics
+import Runtime
 
 /// A function over the samples of each series within a window.
 final class WindowPlan: VectorPlan {
@@ -59,7 +60,7 @@ final class WindowPlan: VectorPlan {
 extension Evaluation {
     func check(quantile: Double, at range: Range<Int>) {
         if quantile.isNaN || quantile < 0 || quantile > 1 {
-            warn("quantile value should be between 0 and 1, got \(FloatText.general(quantile))", at: range)
+            warn("quantile value should be between 0 and 1, got \(GoFormat.text(quantile))", at: range)
         }
     }
 }

@@ -304,7 +304,7 @@ struct Parser {
             throw .syntax(
                 SyntaxProblem(
                     "unknown function with name \(quoted(name))", at: token.range, in: text,
-                    suggestion: suggestion(for: name, among: known)))
+                    suggestion: name.utf8.count < 64 ? closest(to: name, among: known) : nil))
         }
         advance()
         let arguments = try argumentList()

@@ -1,9 +1,11 @@
+import Runtime
+
 extension Expression: CustomStringConvertible {
     /// The query as Prometheus prints it: one line, matchers sorted, durations in their shortest form.
     public var description: String {
         switch self {
         case .number(let node):
-            node.isDuration ? DurationText.text(Int64((node.value * 1000).rounded())) : FloatText.plain(node.value)
+            node.isDuration ? DurationText.text(Int64((node.value * 1000).rounded())) : GoFormat.text(node.value, .fixed)
         case .string(let node): quoted(node.value)
         case .vector(let node): node.selection + node.shift.description
         case .matrix(let node):
