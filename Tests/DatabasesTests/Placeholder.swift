@@ -1,0 +1,1 @@
+// A test target needs one file; the first real tests replace it.
