@@ -1,1 +1,0 @@
-// A test target needs one file; the first real tests replace it.
