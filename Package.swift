@@ -31,6 +31,11 @@ let package = Package(
         .testTarget(name: "LocalServersTests", dependencies: ["LocalServers"], swiftSettings: common),
         .testTarget(name: "MetricsTests", dependencies: ["Metrics"], swiftSettings: common),
         .testTarget(name: "SidecarTests", dependencies: ["Sidecar", "LocalServers", "Runtime"], swiftSettings: common),
+        .testTarget(
+            name: "DatabasesTests", dependencies: ["Databases", "LocalServers", "Runtime"], swiftSettings: common),
+        .testTarget(
+            name: "CollectorsTests", dependencies: ["Collectors", "Databases", "LocalServers", "Metrics", "Runtime"],
+            swiftSettings: common),
         .testTarget(name: "PromQLTests", dependencies: ["PromQL"], swiftSettings: common),
     ]
 )

@@ -1,3 +1,4 @@
+import Collectors
 import Glibc
 import Metrics
 import Runtime
@@ -21,12 +22,16 @@ actor Sidecar {
         registry = Registry(minAge: configuration.collect.minAge, seriesLimit: configuration.collect.seriesLimit)
         own.instruments.add(registry.seriesDropped)
         own.reloadSucceeded()
-        registry.replaceSources(sources(for: configuration))
+        registry.replaceSources(try Sidecar.sources(for: configuration, own))
     }
 
     /// Serves until a signal says otherwise. SIGHUP reloads; SIGTERM and SIGINT drain and end.
     func run(_ signals: AsyncStream<Int32>) async throws -> Int32 {
         try listen()
+        return await waitForEnd(signals)
+    }
+
+    func waitForEnd(_ signals: AsyncStream<Int32>) async -> Int32 {
         for await signal in signals {
             guard signal != SIGHUP else {
                 _ = reload()
@@ -51,6 +56,9 @@ actor Sidecar {
         own.isReady.set(1)
     }
 
+    /// Everything that is true now.
+    nonisolated func gather() async -> Snapshot { await registry.gather(by: .after(.seconds(2))) }
+
     /// Where the web listener really listens.
     var addresses: [ListenAddress] { servers.map(\.address) }
 
@@ -67,9 +75,9 @@ actor Sidecar {
             if fresh.web.listen != configuration.web.listen {
                 Log.warn("web.listen_address changed: it takes effect at the next start")
             }
+            registry.replaceSources(try Sidecar.sources(for: fresh, own))
             configuration = fresh
             Log.setLevel(fresh.log)
-            registry.replaceSources(sources(for: fresh))
             own.reloadSucceeded()
             Log.info("configuration reloaded", ["from": fresh.origin])
             return nil
@@ -80,8 +88,19 @@ actor Sidecar {
         }
     }
 
-    private nonisolated func sources(for configuration: Configuration) -> [any MetricSource] {
-        [own.instruments]
+    private static func sources(
+        for configuration: Configuration, _ own: OwnMetrics
+    ) throws(SettingsError) -> [any MetricSource] {
+        var sources: [any MetricSource] = [own.instruments]
+        for target in configuration.targets.postgres {
+            do { sources.append(try PostgresTarget(target)) } catch {
+                throw SettingsError(place: configuration.origin, key: "postgres \(target.name)", problem: "\(error)")
+            }
+        }
+        for target in configuration.targets.redis {
+            sources.append(RedisTarget(name: target.name, address: target.address, options: target.options))
+        }
+        return sources
     }
 
     private func router() -> Router {

@@ -8,7 +8,7 @@ struct Command {
     /// Returns the exit status.
     let run: @Sendable (Invocation) async throws -> Int32
 
-    static let all: [Command] = [.serve, .checkConfig, .healthcheck, .version, .help]
+    static let all: [Command] = [.serve, .demo, .checkConfig, .healthcheck, .version, .help]
 
     /// Flags that belong to commands and are no settings.
     static let ownFlags: Set<String> = ["config", "help", "help_markdown", "version", "config.file"]

@@ -10,6 +10,7 @@ struct Configuration {
     let collect: Collect
     let log: Log.Level
     let compatAliases: Bool
+    let targets: Targets
 
     struct Web {
         let listen: [ListenAddress]
@@ -32,11 +33,16 @@ struct Configuration {
         compatAliases = try settings.read(
             "compat.aliases", default: false,
             "Serve the metric names, labels and series of older exporters beside the current ones.")
+        targets = try Targets(settings, aliases: compatAliases)
     }
 
     /// Reads the file that `--config` or `OUTRIGGER_CONFIG` names, the environment and the flags.
-    static func load(_ invocation: Invocation) throws(SettingsError) -> Configuration {
-        let environment = Environment.current
+    ///
+    /// - Parameter extra: variables that win over the environment's.
+    static func load(_ invocation: Invocation, adding extra: [String: String] = [:]) throws(SettingsError)
+        -> Configuration
+    {
+        let environment = Environment.current.merging(extra) { $1 }
         let path = invocation.value("config") ?? invocation.value("config.file") ?? environment["OUTRIGGER_CONFIG"]
         let settings = Settings(
             file: try path.map { path throws(SettingsError) in (path, try readFile(path)) },

@@ -1,0 +1,79 @@
+import Metrics
+import Runtime
+
+/// Why a collector's run failed: a closed set, so that it can be a label.
+public enum CollectorErrorClass: String, Sendable, CaseIterable {
+    /// No answer before the deadline.
+    case timeout
+    /// The server refused who we are, or what that user may ask.
+    case permission
+    /// Nobody listens there, or the server does not know what was asked: an older version, a missing extension.
+    case missing
+    /// The answer waits for a lock that somebody else holds.
+    case lock
+    /// The answer was not what the protocol allows, or the connection broke in the middle of it.
+    case `protocol`
+    case other
+}
+
+/// How the collectors of one target fare: duration and success of the last run, class of the last error.
+///
+/// A plain value that the target's actor owns; it is told about every run and turns itself into families.
+public struct CollectorHealth: Sendable {
+    public static let duration = Metric.gauge(
+        "outrigger_collector_duration_seconds", "How long the collector's last run took.")
+    public static let success = Metric.gauge(
+        "outrigger_collector_success", "Whether the collector's last run succeeded.")
+    public static let lastError = Metric.gauge(
+        "outrigger_collector_last_error",
+        "Always 1; the class of the collector's latest error, kept after it recovered and absent before the first.")
+
+    private struct Run {
+        let labels: Labels
+        var took: Duration
+        var succeeded: Bool
+        var lastError: (errorClass: CollectorErrorClass, labels: Labels)?
+    }
+
+    private let target: Labels
+    private var runs: [String: Run] = [:]
+    private var order: [String] = []
+
+    /// - Parameter target: labels that tell this target from its siblings; none when it is the only one.
+    public init(target: Labels = .none) { self.target = target }
+
+    /// Notes that `collector` ran for `took`, and how it ended: nil means well.
+    public mutating func record(_ collector: String, took: Duration, error: CollectorErrorClass? = nil) {
+        if runs[collector] == nil {
+            order.append(collector)
+            runs[collector] = Run(
+                labels: target.adding([Label("collector", collector)]), took: took, succeeded: true)
+        }
+        runs[collector]?.took = took
+        runs[collector]?.succeeded = error == nil
+        guard let error, let run = runs[collector], run.lastError?.errorClass != error else { return }
+        runs[collector]?.lastError = (error, run.labels.adding([Label("class", error.rawValue)]))
+    }
+
+    /// Collectors in the order in which they first ran.
+    public var families: [Family] {
+        var durations = Family(Self.duration)
+        var successes = Family(Self.success)
+        var errors = Family(Self.lastError)
+        for name in order {
+            guard let run = runs[name] else { continue }
+            durations.samples.append(Sample(run.labels, run.took.seconds))
+            successes.samples.append(Sample(run.labels, run.succeeded ? 1 : 0))
+            if let last = run.lastError { errors.samples.append(Sample(last.labels, 1)) }
+        }
+        return [durations, successes, errors]
+    }
+
+    /// The same with every collector that ever ran marked as failed by `error`: what is served in place of an answer
+    /// that did not come in time.
+    public func failed(_ error: CollectorErrorClass, took: Duration = .zero) -> CollectorHealth {
+        var copy = self
+        for name in order { copy.record(name, took: took, error: error) }
+        return copy
+    }
+}

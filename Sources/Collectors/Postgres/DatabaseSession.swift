@@ -1,0 +1,175 @@
+import Databases
+import Metrics
+import Runtime
+
+/// One database of a target: its connection, and what each collector keeps for it.
+final class DatabaseSession {
+    let connection: PostgresConnection
+    /// Collectors and their readers, in the order of the catalogue.
+    private let readers: [(collector: PostgresCollector, reader: any PostgresReader)]
+    /// Collectors that the server refused, and until when they are not asked again.
+    private var paused: [String: (until: ContinuousClock.Instant, error: PostgresError)] = [:]
+    private var backoff = ReconnectBackoff()
+    private var timeouts: PostgresTimeouts?
+
+    init(_ connection: PostgresConnection, _ collectors: [PostgresCollector]) {
+        self.connection = connection
+        readers = collectors.map { ($0, $0.reader()) }
+    }
+
+    /// What one collector brought here.
+    struct Outcome {
+        let collector: PostgresCollector
+        var families: [Family] = []
+        var duration = Duration.zero
+        var error: PostgresError?
+        /// Whether the error is that of the connection, which all collectors share.
+        var isConnectionError = false
+    }
+
+    /// Questions on their way, and whose they are.
+    struct Asking {
+        let conversation: PostgresConversation
+        fileprivate let readers: [(index: Int, answers: [Int])]
+        fileprivate let refused: [Outcome]
+        /// Where the answers to the questions of the target itself are.
+        let own: Range<Int>
+    }
+
+    enum Beginning {
+        case asking(Asking)
+        /// An attempt to connect failed so shortly ago that none is made now.
+        case resting(PostgresError)
+    }
+
+    /// - Parameters:
+    ///   - own: questions of the target itself, asked after the collectors' in the same transaction.
+    ///   - withTables: whether collectors that are asked in every database are asked in this one.
+    func begin(
+        _ context: PostgresContext, _ selection: CollectorSelection, own: [PostgresQuery], withTables: Bool = true,
+        closesAtEnd: Bool, by deadline: Deadline
+    ) -> Beginning {
+        if !connection.isReady, let error = backoff.error(at: context.now) { return .resting(error) }
+        var shared: [PostgresQuery] = []
+        var apart: [[PostgresQuery]] = []
+        var owners: [(index: Int, isApart: [Bool], apartStart: Int, sharedStart: Int)] = []
+        var refused: [Outcome] = []
+        for (index, entry) in readers.enumerated() where selection.contains(entry.collector.name) {
+            if entry.collector.isPerDatabase && !withTables { continue }
+            guard entry.collector.since <= context.major else {
+                refused.append(Outcome(collector: entry.collector))
+                continue
+            }
+            if let pause = paused[entry.collector.name], pause.until > context.now {
+                refused.append(Outcome(collector: entry.collector, error: pause.error))
+                continue
+            }
+            let questions = entry.reader.questions(context)
+            owners.append((index, questions.map(\.isApart), apart.joined().count, shared.count))
+            shared += questions.filter { !$0.isApart }.map(\.query)
+            let slow = questions.filter(\.isApart).map(\.query)
+            if !slow.isEmpty { apart.append(slow) }
+        }
+        let ownStart = shared.count
+        shared += own
+        let readers = owners.map { owner -> (index: Int, answers: [Int]) in
+            var next = (shared: owner.sharedStart, apart: shared.count + owner.apartStart)
+            let answers = owner.isApart.map { isApart -> Int in
+                defer { if isApart { next.apart += 1 } else { next.shared += 1 } }
+                return isApart ? next.apart : next.shared
+            }
+            return (owner.index, answers)
+        }
+        let conversation = PostgresConversation(
+            connection, segments: [shared] + apart, timeouts: timeouts(by: deadline), closesAtEnd: closesAtEnd)
+        return .asking(
+            Asking(conversation: conversation, readers: readers, refused: refused, own: ownStart..<shared.count))
+    }
+
+    /// A statement may take most of the time there is, so that what comes after it has some left. What was set last is
+    /// kept while it still fits, because setting it costs a question.
+    private func timeouts(by deadline: Deadline) -> PostgresTimeouts {
+        let left = deadline.remaining
+        if let timeouts, timeouts.statement <= left, timeouts.statement >= left / 2 { return timeouts }
+        let fresh = PostgresTimeouts(
+            statement: .milliseconds(max(1, left.milliseconds * 8 / 10)),
+            lock: .milliseconds(max(1, min(1000, left.milliseconds / 4))))
+        timeouts = fresh
+        return fresh
+    }
+
+    func finish(_ asking: Asking, _ context: PostgresContext) -> [Outcome] {
+        let conversation = asking.conversation
+        backoff.record(conversation.connectionError, at: context.now)
+        var outcomes = asking.refused
+        for (index, places) in asking.readers {
+            var outcome = Outcome(collector: readers[index].collector)
+            let answers = places.compactMap { conversation.answers[$0] }
+            outcome.duration = answers.reduce(.zero) { $0 + $1.duration }
+            let started = ContinuousClock.now
+            if answers.count == places.count {
+                let reading = readers[index].reader.read(answers.map(\.result), context)
+                outcome.families = reading.families
+                outcome.error = reading.error
+            } else {
+                outcome.error = conversation.connectionError ?? PostgresError(.protocol, "no answer")
+                outcome.isConnectionError = true
+            }
+            outcome.duration += .now - started
+            remember(outcome, context)
+            outcomes.append(outcome)
+        }
+        return outcomes
+    }
+
+    /// Asking again at once for what a role may not see fills the server's log.
+    private func remember(_ outcome: Outcome, _ context: PostgresContext) {
+        paused[outcome.collector.name] = nil
+        guard let error = outcome.error, !outcome.isConnectionError else { return }
+        switch error.kind {
+        case .permission:
+            paused[outcome.collector.name] = (context.now + context.configuration.refusalPause, error)
+        case .missing:
+            let pause = min(context.configuration.refusalPause, .seconds(60))
+            paused[outcome.collector.name] = (context.now + pause, error)
+        default:
+            // The plan or the prepared statement no longer fits what it was made for: begin anew.
+            if error.sqlState == "0A000" || error.sqlState == "26000" { connection.close() }
+        }
+    }
+
+    /// What to say of every collector when there was nobody to ask.
+    func failed(_ error: PostgresError, _ selection: CollectorSelection) -> [Outcome] {
+        readers.filter { selection.contains($0.collector.name) }.map {
+            Outcome(collector: $0.collector, error: error, isConnectionError: true)
+        }
+    }
+
+    /// Ends a connection that has served for long: a backend's memory only grows.
+    func recycle(olderThan age: Duration, at now: ContinuousClock.Instant) {
+        if let openedAt = connection.openedAt, now - openedAt >= age { connection.close() }
+    }
+}
+
+/// When to try to connect again: at once after the first failure, then later and later, at most 5 s.
+struct ReconnectBackoff {
+    private var failures = 0
+    private var next: ContinuousClock.Instant?
+    private var newest: PostgresError?
+
+    /// Why not to try now; nil to try.
+    func error(at now: ContinuousClock.Instant) -> PostgresError? {
+        guard let next, now < next else { return nil }
+        return newest
+    }
+
+    mutating func record(_ error: PostgresError?, at now: ContinuousClock.Instant) {
+        guard let error else {
+            self = ReconnectBackoff()
+            return
+        }
+        newest = error
+        next = now + min(.seconds(5), .milliseconds(125) * (1 << min(failures, 6)))
+        failures += 1
+    }
+}

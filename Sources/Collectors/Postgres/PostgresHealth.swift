@@ -1,0 +1,108 @@
+import Databases
+import Metrics
+import Runtime
+
+/// What a target says about its own work: whether the server is up, and how each collector did. It logs when something
+/// begins to fail and when it works again, and is silent in between.
+struct PostgresHealth {
+    static let up = Metric.gauge(
+        "pg_up",
+        "Whether the last scrape of metrics from PostgreSQL was able to connect to the server (1 for yes, 0 for no).")
+    static let lastDuration = Metric.gauge(
+        "pg_exporter_last_scrape_duration_seconds", "Duration of the last scrape of metrics from PostgreSQL.")
+    static let lastError = Metric.gauge(
+        "pg_exporter_last_scrape_error",
+        "Whether the last scrape of metrics from PostgreSQL resulted in an error (1 for error, 0 for success).")
+    static let scrapes = Metric.counter(
+        "pg_exporter_scrapes_total", "Total number of times PostgreSQL was scraped for metrics.")
+    static let queryFiles = Metric.gauge(
+        "pg_exporter_user_queries_load_error",
+        "Whether the user queries file was loaded and parsed successfully (1 for error, 0 for success).")
+    static let version = Metric("pg_static", .untyped, "Version string as reported by postgres")
+    static let collectorDuration = Metric.gauge(
+        "pg_scrape_collector_duration_seconds", "postgres_exporter: Duration of a collector scrape.")
+    static let collectorSuccess = Metric.gauge(
+        "pg_scrape_collector_success", "postgres_exporter: Whether a collector succeeded.")
+    static let collectorError = Metric.gauge(
+        "outrigger_collector_last_error",
+        "1 while a collector fails for this class of reasons, 0 after it works again.")
+    static let connectionAge = Metric.gauge(
+        "outrigger_postgres_connection_age_seconds", "Age of the connection that the server is asked over.")
+    static let connectionsOpened = Metric.counter(
+        "outrigger_postgres_connections_opened_total", "Connections opened to the server, to all its databases.")
+
+    /// What is served without a name for `collect[]`, because it is always there.
+    static let collectorName = "core"
+    static let serves: [PostgresCollector.Served] =
+        [up, lastDuration, lastError, scrapes, connectionAge, connectionsOpened].map { .init(metric: $0, labels: []) }
+        + [
+            .init(metric: queryFiles, labels: ["filename", "hashsum"]),
+            .init(metric: version, labels: ["server", "short_version", "version"]),
+            .init(metric: collectorDuration, labels: ["collector"]),
+            .init(metric: collectorSuccess, labels: ["collector"]),
+            .init(metric: collectorError, labels: ["class", "collector"]),
+        ]
+
+    /// How one collector did in all databases together.
+    struct Result {
+        var duration = Duration.zero
+        var error: PostgresError?
+        var isConnectionError = false
+    }
+
+    private let target: String
+    private var failing: [String: PostgresError.Kind] = [:]
+    /// Every class that a collector has failed for, so that its series goes to 0 and does not vanish.
+    private var classes: [String: Set<PostgresError.Kind>] = [:]
+    private var downSince: PostgresError?
+
+    init(target: String) { self.target = target }
+
+    mutating func record(connection error: PostgresError?) {
+        switch (downSince, error) {
+        case (nil, let error?): Log.warn("postgres is down", ["target": target, "error": error.description])
+        case (let old?, let error?) where old.message != error.message:
+            Log.warn("postgres is still down", ["target": target, "error": error.description])
+        case (.some, nil): Log.info("postgres is up again", ["target": target])
+        default: break
+        }
+        downSince = error
+    }
+
+    mutating func record(_ result: Result, of collector: String) {
+        guard let error = result.error else {
+            if failing.removeValue(forKey: collector) != nil {
+                Log.info("postgres collector works again", ["target": target, "collector": collector])
+            }
+            return
+        }
+        classes[collector, default: []].insert(error.kind)
+        let before = failing.updateValue(error.kind, forKey: collector)
+        // That the server is down has been said already.
+        guard before != error.kind, !result.isConnectionError else { return }
+        Log.warn(
+            "postgres collector fails",
+            ["target": target, "collector": collector, "class": error.kind.rawValue, "error": error.description])
+    }
+
+    /// The series about collectors.
+    func families(
+        _ results: [(collector: String, result: Result)], aliases: Bool, _ common: [Label]
+    ) -> [Family] {
+        var duration = Family(PostgresHealth.collectorDuration)
+        var success = Family(PostgresHealth.collectorSuccess)
+        var errors = Family(PostgresHealth.collectorError)
+        for (collector, result) in results {
+            for name in [collector] + (aliases ? PostgresAliases.collectors[collector].map { [$0] } ?? [] : []) {
+                let labels = Labels(common + [Label("collector", name)])
+                duration.samples.append(Sample(labels, result.duration.seconds))
+                success.samples.append(Sample(labels, result.error == nil ? 1 : 0))
+            }
+            for kind in PostgresError.Kind.allCases where classes[collector]?.contains(kind) == true {
+                let labels = Labels(common + [Label("class", kind.rawValue), Label("collector", collector)])
+                errors.samples.append(Sample(labels, failing[collector] == kind ? 1 : 0))
+            }
+        }
+        return [duration, success, errors]
+    }
+}

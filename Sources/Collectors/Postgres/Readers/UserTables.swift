@@ -1,0 +1,111 @@
+import Databases
+import Metrics
+
+extension PostgresCollector {
+    static let userTables = PostgresCollector(
+        "stat_user_tables", on: true, perDatabase: true,
+        serves: userTablesTable.serves + [
+            .init(metric: UserTablesReader.indexSize, labels: ["datname", "schemaname", "relname"]),
+            .init(metric: UserTablesReader.tableSize, labels: ["datname", "schemaname", "relname"]),
+        ]
+    ) { UserTablesReader() }
+}
+
+/// Statistics of tables, and their sizes, which are kept for a while.
+///
+/// The server opens a table to tell its size, and so would wait for whoever holds it ACCESS EXCLUSIVE. Tables that
+/// somebody holds so or waits for are left out of the question and keep the size that was known; against those who come
+/// in between, the question waits for locks no longer than its transaction allows.
+final class UserTablesReader: PostgresReader {
+    static let indexSize = Metric.gauge(
+        "pg_stat_user_tables_index_size_bytes", "Total disk space used by this index, in bytes")
+    static let tableSize = Metric.gauge(
+        "pg_stat_user_tables_table_size_bytes", "Total disk space used by this table, in bytes")
+    private static let lockTimeout = "100ms"
+
+    private let table = TableReader(name: "stat_user_tables", PostgresCollector.userTablesTable)
+    private var sizes: [[UInt8]: (table: Double, indexes: Double)] = [:]
+    private var validity = Validity()
+
+    func questions(_ context: PostgresContext) -> [PostgresQuestion] {
+        let statistics = table.questions(context)
+        guard validity.hasEnded(at: context.now) else { return statistics }
+        let timeout = PostgresQuery(
+            name: "short_lock_timeout", sql: "SELECT set_config('lock_timeout', $1, true)",
+            parameters: [UserTablesReader.lockTimeout])
+        // MATERIALIZED, so that a table is judged before its size is asked for.
+        let sizes = PostgresQuery(
+            name: "table_sizes",
+            sql: """
+                WITH held AS MATERIALIZED (
+                    SELECT l.relation FROM pg_locks l WHERE l.mode = 'AccessExclusiveLock' AND l.locktype = 'relation'
+                        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                ), free AS MATERIALIZED (
+                    SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                    WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname !~ '^pg_toast'
+                        AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+                        AND (c.relpersistence <> 't' OR c.relnamespace = pg_my_temp_schema())
+                        AND c.oid NOT IN (SELECT relation FROM held)
+                        AND c.reltoastrelid NOT IN (SELECT relation FROM held)
+                        AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid
+                            AND i.indexrelid IN (SELECT relation FROM held))
+                )
+                SELECT nspname, relname, pg_table_size(oid), pg_indexes_size(oid) FROM free
+                """)
+        return statistics + [PostgresQuestion(timeout, apart: true), PostgresQuestion(sizes, apart: true)]
+    }
+
+    func read(_ answers: [Result<PostgresRows, PostgresError>], _ context: PostgresContext) -> PostgresReading {
+        var failure: PostgresError?
+        if answers.count == 3 { failure = readSizes(answers[2], context) }
+        guard case .success(let rows)? = answers.first else {
+            return table.read(answers, context)
+        }
+        var families = table.families(of: rows, context)
+        families += sizeFamilies(rows)
+        return PostgresReading(families, error: failure)
+    }
+
+    /// A lock that somebody took in between is no failure: the sizes that are known are served.
+    private func readSizes(_ answer: Result<PostgresRows, PostgresError>, _ context: PostgresContext) -> PostgresError?
+    {
+        let rows: PostgresRows
+        switch answer {
+        case .success(let answer): rows = answer
+        case .failure(let error):
+            validity.retrySoon(at: context.now, within: context.configuration.sizesTTL)
+            return error.kind == .lock ? nil : error
+        }
+        var fresh: [[UInt8]: (table: Double, indexes: Double)] = [:]
+        fresh.reserveCapacity(rows.count)
+        for row in 0..<rows.count {
+            var key: [UInt8] = []
+            rows.appendKey(row, [0, 1], to: &key)
+            if let table = rows.number(row, 2), let indexes = rows.number(row, 3) { fresh[key] = (table, indexes) }
+        }
+        sizes.merge(fresh) { $1 }
+        validity.begin(at: context.now, for: context.configuration.sizesTTL)
+        return nil
+    }
+
+    private func sizeFamilies(_ rows: PostgresRows) -> [Family] {
+        guard let labels = table.labelsOfRows.first, let schema = rows.column("schemaname"),
+            let name = rows.column("relname"), labels.count == rows.count
+        else { return [] }
+        var indexes = Family(UserTablesReader.indexSize)
+        var tables = Family(UserTablesReader.tableSize)
+        indexes.samples.reserveCapacity(rows.count)
+        tables.samples.reserveCapacity(rows.count)
+        var key: [UInt8] = []
+        for row in 0..<rows.count {
+            key.removeAll(keepingCapacity: true)
+            rows.appendKey(row, [schema, name], to: &key)
+            guard let size = sizes[key] else { continue }
+            indexes.samples.append(Sample(labels[row], size.indexes))
+            tables.samples.append(Sample(labels[row], size.table))
+        }
+        // Tables that were dropped.
+        if sizes.count > 2 * rows.count + 64 { sizes = [:] }
+        return [indexes, tables]
+    }
+}

@@ -1,0 +1,92 @@
+import Metrics
+
+/// A field of INFO and the metric it becomes.
+struct InfoField: Sendable {
+    let name: [UInt8]
+    let metric: Metric
+    /// What the field's number is divided by: servers tell some times in microseconds.
+    var divisor = 1.0
+    /// Whether the options ask for the field; without this they always do.
+    var isWanted: (@Sendable (RedisOptions) -> Bool)?
+    /// With aliases on, served in place of `metric`: the same name had another type once.
+    var former: Metric?
+    /// With aliases on, served besides `metric`: an older name for the same number.
+    var alias: Metric?
+
+    private init(_ name: String, _ metric: Metric) {
+        self.name = Array(name.utf8)
+        self.metric = metric
+    }
+
+    /// - Parameters:
+    ///   - metric: without `redis_`; the field's own name when there is none.
+    ///   - alias: without `redis_`.
+    static func gauge(
+        _ name: String, _ metric: String? = nil, dividedBy divisor: Double = 1, alias: String? = nil,
+        onlyWhen isWanted: (@Sendable (RedisOptions) -> Bool)? = nil
+    ) -> InfoField {
+        var field = InfoField(name, RedisMetrics.plain(metric ?? name, .gauge))
+        field.divisor = divisor
+        field.alias = alias.map { RedisMetrics.plain($0, .gauge) }
+        field.isWanted = isWanted
+        return field
+    }
+
+    static func counter(_ name: String, _ metric: String? = nil, formerly kind: Metric.Kind? = nil) -> InfoField {
+        var field = InfoField(name, RedisMetrics.plain(metric ?? name, .counter))
+        field.former = kind.map { RedisMetrics.plain(metric ?? name, $0) }
+        return field
+    }
+
+    /// A field whose metric has a help text of its own.
+    static func field(_ name: String, _ metric: Metric) -> InfoField { InfoField(name, metric) }
+
+    /// The families that `value` becomes.
+    func append(_ value: Double, _ labels: Labels, _ options: RedisOptions, to families: inout [Family]) {
+        if let isWanted, !isWanted(options) { return }
+        families.append(Family(options.aliases ? former ?? metric : metric, value / divisor, labels))
+        if options.aliases, let alias { families.append(Family(alias, value / divisor, labels)) }
+    }
+}
+
+/// Finds the field that a name stands for: a hash table with open addressing, built once.
+struct InfoFieldIndex: Sendable {
+    /// Four places for each field, so that most names are found, or found missing, at the first look.
+    private let slots: [Int16]
+    private let fields: [InfoField]
+
+    static let shared = InfoFieldIndex(InfoField.catalogue)
+
+    init(_ fields: [InfoField]) {
+        var size = 1
+        while size < fields.count * 4 { size *= 2 }
+        var slots = [Int16](repeating: -1, count: size)
+        for (index, field) in fields.enumerated() {
+            var slot = Self.hash(field.name.span, 0..<field.name.count) & (size - 1)
+            while slots[slot] >= 0 {
+                precondition(fields[Int(slots[slot])].name != field.name, "two rows for one field of INFO")
+                slot = (slot + 1) & (size - 1)
+            }
+            slots[slot] = Int16(index)
+        }
+        self.slots = slots
+        self.fields = fields
+    }
+
+    func field(_ text: Span<UInt8>, _ range: Range<Int>) -> InfoField? {
+        var slot = Self.hash(text, range) & (slots.count - 1)
+        while slots[slot] >= 0 {
+            let field = fields[Int(slots[slot])]
+            if text.equals(range, field.name) { return field }
+            slot = (slot + 1) & (slots.count - 1)
+        }
+        return nil
+    }
+
+    /// FNV-1a: <https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>.
+    private static func hash(_ text: Span<UInt8>, _ range: Range<Int>) -> Int {
+        var hash: UInt32 = 2_166_136_261
+        for index in range { hash = (hash ^ UInt32(text[index])) &* 16_777_619 }
+        return Int(hash)
+    }
+}

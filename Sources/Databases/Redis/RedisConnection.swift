@@ -1,0 +1,214 @@
+import CHiredis
+import CLinux
+import Glibc
+import Runtime
+
+/// One connection to a Redis or Valkey, logged in, that asks many commands in one round trip.
+///
+/// It blocks its thread, never longer than the deadline it is given, so it belongs to an actor on a `BlockingThread`.
+/// One thing cannot be bounded: a host *name* is resolved by the system's resolver. Addresses in digits skip it. After an
+/// error the connection is closed and of no more use.
+public final class RedisConnection {
+    public let address: RedisAddress
+    /// How long connecting took, without logging in.
+    public let connectTime: Duration
+    public private(set) var isOpen = true
+
+    private let context: UnsafeMutablePointer<redisContext>
+    private let reader: RedisReplyReader
+    private let chunk: UnsafeMutableRawBufferPointer
+
+    /// Connects and logs in.
+    ///
+    /// - Parameters:
+    ///   - clientName: for `CLIENT SETNAME`; a server that refuses it is used all the same.
+    ///   - limitReplyBytes: what the replies of one pipeline may have together.
+    public init(
+        to address: RedisAddress, clientName: String?, limitReplyBytes: Int = 64 << 20, by deadline: Deadline
+    ) throws(RedisError) {
+        guard !address.usesTLS else { throw .tlsUnsupported }
+        let began = ContinuousClock.now
+        self.address = address
+        context = try Self.connect(address.endpoint, by: deadline)
+        connectTime = .now - began
+        // Only now: where connecting throws, nothing must be left to free.
+        reader = RedisReplyReader(limitBytes: limitReplyBytes)
+        chunk = .allocate(byteCount: 32 * 1024, alignment: 16)
+        try logIn(as: clientName, by: deadline)
+    }
+
+    deinit {
+        redisFree(context)
+        chunk.deallocate()
+    }
+
+    /// Sends all commands, then waits for all replies.
+    ///
+    /// A command that the server refuses is an `.error` among the replies; what is thrown concerns the connection.
+    public func pipeline(_ commands: [RedisCommand], by deadline: Deadline) throws(RedisError) -> [RedisReply] {
+        guard isOpen else { throw .closed(step: "send") }
+        guard !commands.isEmpty else { return [] }
+        do {
+            return try exchange(commands, by: deadline)
+        } catch {
+            isOpen = false
+            throw error
+        }
+    }
+
+    private func exchange(_ commands: [RedisCommand], by deadline: Deadline) throws(RedisError) -> [RedisReply] {
+        var output: [UInt8] = []
+        output.reserveCapacity(commands.reduce(0) { $0 + $1.bytes.count })
+        for command in commands { output.append(contentsOf: command.bytes) }
+        var sent = 0
+        var arrived = 0
+        while arrived < commands.count {
+            if sent < output.count { sent += try send(output[sent...]) }
+            let step = commands[arrived].name
+            guard try wait(forWriting: sent < output.count, by: deadline) else { throw .timedOut(step: step) }
+            let got = recv(context.pointee.fd, chunk.baseAddress, chunk.count, Int32(MSG_DONTWAIT))
+            if got > 0 {
+                arrived = try reader.feed(UnsafeRawBufferPointer(rebasing: chunk[..<got]))
+            } else if got == 0 || !Self.isTransient(errno) {
+                // A server that is full says so, unasked, before it hangs up.
+                if arrived > 0, let reason = reader.take()[0].errorText {
+                    throw .refused(command: "connect", reason: reason)
+                }
+                throw .closed(step: step)
+            }
+        }
+        guard arrived == commands.count else { throw .protocolBroken("more replies than commands") }
+        return reader.take()
+    }
+
+    /// How many bytes the kernel took. A connection that is gone takes all: its last words are still to be read.
+    private func send(_ bytes: ArraySlice<UInt8>) throws(RedisError) -> Int {
+        let put = bytes.withUnsafeBytes {
+            Glibc.send(
+                context.pointee.fd, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
+        }
+        if put >= 0 { return put }
+        return Self.isTransient(errno) ? 0 : bytes.count
+    }
+
+    /// False when the deadline came first.
+    private func wait(forWriting: Bool, by deadline: Deadline) throws(RedisError) -> Bool {
+        try Self.wait(context.pointee.fd, forWriting ? POLLIN | POLLOUT : POLLIN, by: deadline)
+    }
+
+    private static func wait(_ file: Int32, _ events: Int32, by deadline: Deadline) throws(RedisError) -> Bool {
+        var entry = pollfd(fd: file, events: Int16(events), revents: 0)
+        while true {
+            let ready = poll(&entry, 1, deadline.pollMilliseconds)
+            if ready > 0 { return true }
+            if ready == 0 { return false }
+            guard errno == EINTR else { throw .closed(step: "wait") }
+        }
+    }
+
+    private static func isTransient(_ code: Int32) -> Bool { code == EAGAIN || code == EINTR }
+}
+
+// MARK: - Connecting
+
+extension RedisConnection {
+    private static func connect(
+        _ endpoint: RedisAddress.Endpoint, by deadline: Deadline
+    ) throws(RedisError) -> UnsafeMutablePointer<redisContext> {
+        switch endpoint {
+        case .unix(let path):
+            return try finish(redisConnectUnixNonBlock(path), to: path, by: deadline)
+        case .tcp(let host, let port):
+            var failure = RedisError.cannotResolve(host: host, reason: "no address")
+            let candidates = try resolve(host)
+            for (index, candidate) in candidates.enumerated() {
+                // An address that swallows packets must not eat the time of the next one.
+                let share = deadline.remaining / (candidates.count - index)
+                do {
+                    return try finish(
+                        redisConnectNonBlock(candidate, Int32(port)), to: "\(host):\(port)", by: .after(share))
+                } catch {
+                    failure = error
+                }
+            }
+            throw failure
+        }
+    }
+
+    private static func finish(
+        _ made: UnsafeMutablePointer<redisContext>?, to place: String, by deadline: Deadline
+    ) throws(RedisError) -> UnsafeMutablePointer<redisContext> {
+        guard let context = made else { throw .cannotConnect(to: place, reason: "out of memory") }
+        do throws(RedisError) {
+            guard context.pointee.err == 0 else {
+                let reason = withUnsafePointer(to: &context.pointee.errstr) {
+                    $0.withMemoryRebound(to: CChar.self, capacity: 128) { String(cString: $0) }
+                }
+                throw .cannotConnect(to: place, reason: reason)
+            }
+            let file = context.pointee.fd
+            _ = fcntl(file, F_SETFD, FD_CLOEXEC)
+            guard try wait(file, POLLOUT, by: deadline) else { throw .timedOut(step: "connect to \(place)") }
+            var code: Int32 = 0
+            var length = socklen_t(MemoryLayout<Int32>.size)
+            getsockopt(file, SOL_SOCKET, SO_ERROR, &code, &length)
+            guard code == 0 else { throw .cannotConnect(to: place, reason: String(cString: strerror(code))) }
+            return context
+        } catch {
+            redisFree(context)
+            throw error
+        }
+    }
+
+    /// The addresses of a host in digits, in the order in which they are to be tried. Blocks when it is a name.
+    private static func resolve(_ host: String) throws(RedisError) -> [String] {
+        var hints = addrinfo()
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var list: UnsafeMutablePointer<addrinfo>?
+        let code = getaddrinfo(host, nil, &hints, &list)
+        guard code == 0 else { throw .cannotResolve(host: host, reason: String(cString: gai_strerror(code))) }
+        defer { freeaddrinfo(list) }
+        var texts: [String] = []
+        var entry = list
+        while let info = entry {
+            var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+            let failed = getnameinfo(
+                info.pointee.ai_addr, info.pointee.ai_addrlen, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST)
+            if failed == 0 {
+                texts.append(String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self))
+            }
+            entry = info.pointee.ai_next
+        }
+        return texts
+    }
+
+    private func logIn(as clientName: String?, by deadline: Deadline) throws(RedisError) {
+        var commands: [RedisCommand] = []
+        if let password = address.password, !password.isEmpty {
+            let words = [address.user, password].compactMap { $0 }
+            commands.append(RedisCommand((["AUTH"] + words).map { Array($0.utf8) }, name: "AUTH"))
+        }
+        if address.database != 0 { commands.append(RedisCommand("SELECT", "\(address.database)")) }
+        if let clientName { commands.append(RedisCommand("CLIENT", "SETNAME", clientName)) }
+        let replies = try pipeline(commands, by: deadline)
+        for (command, reply) in zip(commands, replies) {
+            guard let reason = reply.errorText else { continue }
+            switch command.name {
+            case "AUTH": throw .loginRefused(Self.withoutArguments(reason))
+            case _ where reason.hasPrefix("NOAUTH"): throw .loginRefused(reason)
+            case "SELECT": throw .refused(command: "SELECT", reason: reason)
+            default: continue
+            }
+        }
+    }
+
+    /// `ERR unknown command 'AUTH', with args beginning with: 'secret'` repeats the password.
+    private static func withoutArguments(_ reason: String) -> String {
+        var kept = reason[...]
+        while !kept.isEmpty {
+            if kept.hasPrefix(", with args") { return String(reason[..<kept.startIndex]) }
+            kept.removeFirst()
+        }
+        return reason
+    }
+}

@@ -1,0 +1,37 @@
+/// The settings every query of a process shares.
+public struct Engine: Sendable {
+    /// How far back an instant selector looks for its newest sample.
+    public var lookback: Duration = .seconds(300)
+
+    /// The step of subqueries that name none.
+    public var defaultSubqueryStep: Duration = .seconds(60)
+
+    /// Samples one query may read and make; each step of a subquery counts too.
+    public var sampleLimit = 50_000_000
+
+    public var timeout: Duration = .seconds(120)
+
+    /// Keeps `__name__` until the end of the query instead of dropping it where it stops to fit. Prometheus has this
+    /// behind a feature flag.
+    public var delaysNameRemoval = false
+
+    public init() {}
+
+    /// Evaluates `query` at one time, in milliseconds since the epoch.
+    public func instant(_ query: Query, at time: Int64, source: any SeriesSource) throws(PromQLError) -> Answer {
+        try PreparedQuery(query, engine: self).instant(at: time, source: source)
+    }
+
+    /// Evaluates `query` at `start`, `start` + `step` and so on up to `end`, in milliseconds since the epoch.
+    ///
+    /// The query has to be a scalar or an instant vector, and the step positive.
+    public func range(_ query: Query, from start: Int64, to end: Int64, step: Int64, source: any SeriesSource)
+        throws(PromQLError) -> Answer
+    {
+        try PreparedQuery(query, engine: self).range(from: start, to: end, step: step, source: source)
+    }
+}
+
+extension Duration {
+    var milliseconds: Int64 { components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000 }
+}

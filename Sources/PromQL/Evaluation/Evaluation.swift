@@ -1,0 +1,66 @@
+/// One run of a query: what it asks, what it may cost, and the remarks it gathers.
+final class Evaluation {
+    let engine: Engine
+    let source: any SeriesSource
+    private let text: String
+
+    /// What `@ start()` and `@ end()` stand for.
+    let start: Int64
+    let end: Int64
+
+    /// Whether the query asks for more than one time, or for matrices.
+    let isRange: Bool
+
+    private let deadline: ContinuousClock.Instant
+    private(set) var samples = 0
+    private var checkedAt = 0
+    private(set) var warnings: [String] = []
+    private(set) var remarks: [String] = []
+
+    init(engine: Engine, source: any SeriesSource, text: String, start: Int64, end: Int64, isRange: Bool) {
+        self.engine = engine
+        self.source = source
+        self.text = text
+        self.start = start
+        self.end = end
+        self.isRange = isRange
+        deadline = .now + engine.timeout
+    }
+
+    /// Counts work done, and ends the query once there was too much of it.
+    func spend(_ count: Int) throws(PromQLError) {
+        samples += count
+        guard samples - checkedAt > 2048 else { return }
+        checkedAt = samples
+        guard samples <= engine.sampleLimit else { throw .tooManySamples(limit: engine.sampleLimit) }
+        guard ContinuousClock.now < deadline else { throw .timedOut(limit: engine.timeout) }
+    }
+
+    func warn(_ message: String, at range: Range<Int>) {
+        let sentence = "PromQL warning: \(message) \(place(range))"
+        if !warnings.contains(sentence), warnings.count < 100 { warnings.append(sentence) }
+    }
+
+    func remark(_ message: String, at range: Range<Int>) {
+        let sentence = "PromQL info: \(message) \(place(range))"
+        if !remarks.contains(sentence), remarks.count < 100 { remarks.append(sentence) }
+    }
+
+    private func place(_ range: Range<Int>) -> String {
+        let (line, column) = SyntaxProblem.place(of: range.lowerBound, in: text)
+        return "(\(line):\(column))"
+    }
+
+    /// Whether a name that was dropped is gone at once.
+    var hidesDroppedNames: Bool { !engine.delaysNameRemoval }
+}
+
+/// When a part of a query will be evaluated.
+struct Schedule {
+    /// Milliseconds since the epoch.
+    let first: Int64
+    let last: Int64
+
+    /// Whether it is more than once, so that what is read is worth keeping.
+    let repeats: Bool
+}

@@ -1,0 +1,127 @@
+import Metrics
+import Runtime
+
+/// A function over the samples of each series within a window.
+final class WindowPlan: VectorPlan {
+    private let function: WindowFunction
+    private let matrix: MatrixPlan
+    private let parameter: ScalarPlan?
+
+    /// Where the first argument stands, for remarks.
+    private let argumentRange: Range<Int>
+
+    init(_ function: WindowFunction, _ matrix: MatrixPlan, parameter: ScalarPlan?, argumentRange: Range<Int>) {
+        self.function = function
+        self.matrix = matrix
+        self.parameter = parameter
+        self.argumentRange = argumentRange
+        super.init(
+            isConstant: matrix.isConstant && parameter?.isConstant ?? true && !function.usesEvaluationTime,
+            hasSingleName: matrix.hasSingleName)
+    }
+
+    override func prepareParts(_ schedule: Schedule, _ run: Evaluation) throws(PromQLError) {
+        try matrix.prepare(schedule, run)
+        try parameter?.prepare(schedule, run)
+    }
+
+    override func compute(_ elements: inout Elements, at time: Int64, _ run: Evaluation) throws(PromQLError) {
+        let end = matrix.end(at: time, run)
+        let window = Window(
+            start: end - matrix.window, end: end, evaluation: time,
+            parameter: try parameter?.value(at: time, run) ?? .nan)
+        let apply = function.apply
+        let dropsName = !function.keepsName
+        let start = elements.count
+        try matrix.forEachSeries(at: time, run) { labels, isDropped, points throws(PromQLError) in
+            guard let value = apply(points, window) else { return }
+            elements.append(Element(labels: labels, value: value, dropsName: isDropped || dropsName))
+        }
+        guard elements.count > start else { return }
+        if function.takesQuantile { run.check(quantile: window.parameter, at: argumentRange) }
+        if function.wantsCounter { remarkNonCounters(elements[start...], run) }
+        if dropsName, !hasSingleName, run.hidesDroppedNames { try elements.checkUnique(run) }
+    }
+
+    private func remarkNonCounters(_ elements: ContiguousArray<Element>.SubSequence, _ run: Evaluation) {
+        for element in elements {
+            if let name = element.labels[nameLabel], !name.isEmpty,
+                !["_total", "_sum", "_count", "_bucket"].contains(where: name.hasSuffix)
+            {
+                run.remark(
+                    "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \(quoted(name))",
+                    at: argumentRange)
+            }
+            if hasSingleName { return }
+        }
+    }
+}
+
+extension Evaluation {
+    func check(quantile: Double, at range: Range<Int>) {
+        if quantile.isNaN || quantile < 0 || quantile > 1 {
+            warn("quantile value should be between 0 and 1, got \(GoFormat.text(quantile))", at: range)
+        }
+    }
+}
+
+/// `absent_over_time`: one element if no series has a sample in the window.
+final class AbsentWindowPlan: VectorPlan {
+    private let matrix: MatrixPlan
+    private let labels: Labels
+
+    init(_ matrix: MatrixPlan, labels: Labels) {
+        self.matrix = matrix
+        self.labels = labels
+        super.init(isConstant: matrix.isConstant, hasSingleName: true)
+    }
+
+    override func prepareParts(_ schedule: Schedule, _ run: Evaluation) throws(PromQLError) {
+        try matrix.prepare(schedule, run)
+    }
+
+    override func compute(_ elements: inout Elements, at time: Int64, _ run: Evaluation) throws(PromQLError) {
+        var isPresent = false
+        try matrix.forEachSeries(at: time, run) { _, _, _ throws(PromQLError) in isPresent = true }
+        if !isPresent { elements.append(Element(labels: labels, value: 1)) }
+    }
+}
+
+/// `absent`: one element if the vector is empty.
+final class AbsentPlan: VectorPlan {
+    private let vector: VectorPlan
+    private let labels: Labels
+    private var scratch: Elements = []
+
+    init(_ vector: VectorPlan, labels: Labels) {
+        self.vector = vector
+        self.labels = labels
+        super.init(isConstant: vector.isConstant, hasSingleName: true)
+    }
+
+    override func prepareParts(_ schedule: Schedule, _ run: Evaluation) throws(PromQLError) {
+        try vector.prepare(schedule, run)
+    }
+
+    override func compute(_ elements: inout Elements, at time: Int64, _ run: Evaluation) throws(PromQLError) {
+        scratch.removeAll(keepingCapacity: true)
+        try vector.fill(&scratch, at: time, run)
+        if scratch.isEmpty { elements.append(Element(labels: labels, value: 1)) }
+    }
+}
+
+extension VectorSelector {
+    /// The labels that an absent series would have had: what is matched by `=` once.
+    var absentLabels: Labels {
+        var kept: [Label] = []
+        var seen: Set<String> = []
+        for matcher in matchers where matcher.name != nameLabel {
+            if matcher.operation == .equal, seen.insert(matcher.name).inserted {
+                kept.append(Label(matcher.name, matcher.value))
+            } else {
+                kept.removeAll { $0.name == matcher.name }
+            }
+        }
+        return Labels(kept)
+    }
+}

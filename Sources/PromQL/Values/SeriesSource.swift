@@ -1,0 +1,33 @@
+import Metrics
+
+/// Where the engine finds its series: a history in memory, or a script's.
+///
+/// A query asks once for every selector in it, before it evaluates anything, and reads the series afterwards; both on
+/// the caller's thread.
+public protocol SeriesSource: Sendable {
+    /// The series that match and may have samples in the selection's time, each once, in any order. Series without
+    /// samples there do no harm.
+    func select(_ selection: Selection) -> [any StoredSeries]
+}
+
+/// What a selector of a query needs.
+public struct Selection: Sendable {
+    /// All of them have to match.
+    public let matchers: [Matcher]
+
+    /// Samples in (`after`, `through`] will be read, in milliseconds since the epoch.
+    public let after: Int64
+    public let through: Int64
+}
+
+/// A series that a source has found.
+public protocol StoredSeries: AnyObject, Sendable {
+    /// With the name as `__name__`. The same object in every answer lets a repeated query skip work.
+    var labels: Labels { get }
+
+    /// The newest sample in (`after`, `through`], even if it is the mark of an ended series.
+    func newest(after: Int64, through: Int64) -> Point?
+
+    /// Appends the samples in (`after`, `through`], oldest first, the marks of an ended series among them.
+    func read(after: Int64, through: Int64, into points: inout ContiguousArray<Point>)
+}

@@ -1,0 +1,106 @@
+import Collectors
+import Databases
+import Metrics
+import Runtime
+
+/// The servers to watch.
+struct Targets {
+    let postgres: [PostgresTarget.Configuration]
+    let redis: [Redis]
+    let pgbouncer: [PgBouncer]
+
+    struct Redis {
+        /// Nil when it is the only one: its series then carry no label `target`.
+        let name: String?
+        let address: RedisAddress
+        let options: RedisOptions
+    }
+
+    struct PgBouncer {
+        let name: String?
+        let connection: String
+    }
+
+    /// What all targets of a kind have in common; probes use it too.
+    let postgresDefaults: PostgresTarget.Configuration
+    let redisDefaults: RedisOptions
+
+    init(_ settings: Settings, aliases: Bool) throws(SettingsError) {
+        postgresDefaults = try PostgresTarget.Configuration(settings, aliases: aliases)
+        redisDefaults = try RedisOptions(settings, aliases: aliases)
+        postgres = try Targets.readPostgres(settings, postgresDefaults)
+        redis = try Targets.readRedis(settings, redisDefaults)
+        pgbouncer = try Targets.readPgBouncer(settings)
+    }
+
+    /// A target as it stands in the file, or as one variable names it.
+    private struct Entry {
+        let name: String
+        let url: String
+        let place: (key: String, item: SettingsItem?)
+    }
+
+    private static func entries(
+        _ settings: Settings, kind: String, alias: String, help: String
+    ) throws(SettingsError) -> [Entry] {
+        let single = try settings.read("\(kind).url", as: String.self, help, aliases: [alias])
+        var entries = try settings.readItems("targets.\(kind)", "Several servers, each {name, url}.") {
+            item throws(SettingsError) in
+            Entry(
+                name: try item.require("name", "What the label target says."), url: try item.require("url", help),
+                place: ("url", item))
+        }
+        if let single, !single.isEmpty {
+            entries.insert(Entry(name: kind, url: single, place: ("\(kind).url", nil)), at: 0)
+        }
+        for (index, entry) in entries.enumerated() where entries[..<index].contains(where: { $0.name == entry.name }) {
+            throw entry.place.item?.failure("name", "\"\(entry.name)\" is the name of two targets")
+                ?? SettingsError(
+                    place: settings.fileName, key: "targets.\(kind)", problem: "two targets are called \(entry.name)")
+        }
+        return entries
+    }
+
+    private static func failure(_ entry: Entry, _ settings: Settings, _ problem: String) -> SettingsError {
+        entry.place.item?.failure(entry.place.key, problem)
+            ?? SettingsError(place: "environment and flags", key: entry.place.key, problem: problem)
+    }
+
+    private static func readPostgres(
+        _ settings: Settings, _ defaults: PostgresTarget.Configuration
+    ) throws(SettingsError) -> [PostgresTarget.Configuration] {
+        let entries = try entries(
+            settings, kind: "postgres", alias: "DATABASE_URL",
+            help: "Connection string of a Postgres, as libpq reads it.")
+        var targets: [PostgresTarget.Configuration] = []
+        for entry in entries {
+            do { _ = try PostgresAddress(entry.url) } catch { throw failure(entry, settings, "\(error)") }
+            var target = defaults
+            target.name = entry.name
+            target.connection = entry.url
+            if entries.count > 1 { target.labels.append(Label("target", entry.name)) }
+            targets.append(target)
+        }
+        return targets
+    }
+
+    private static func readRedis(_ settings: Settings, _ options: RedisOptions) throws(SettingsError) -> [Redis] {
+        let entries = try entries(
+            settings, kind: "redis", alias: "REDIS_URL",
+            help: "Address of a Redis: redis://user:password@host:6379/0 or unix:///path.")
+        var targets: [Redis] = []
+        for entry in entries {
+            let address: RedisAddress
+            do { address = try RedisAddress(parsing: entry.url) } catch { throw failure(entry, settings, "\(error)") }
+            targets.append(Redis(name: entries.count > 1 ? entry.name : nil, address: address, options: options))
+        }
+        return targets
+    }
+
+    private static func readPgBouncer(_ settings: Settings) throws(SettingsError) -> [PgBouncer] {
+        let entries = try entries(
+            settings, kind: "pgbouncer", alias: "PGBOUNCER_URL",
+            help: "Connection string of a PgBouncer's admin console.")
+        return entries.map { PgBouncer(name: entries.count > 1 ? $0.name : nil, connection: $0.url) }
+    }
+}
