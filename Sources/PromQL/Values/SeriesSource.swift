@@ -18,6 +18,12 @@ public struct Selection: Sendable {
     /// Samples in (`after`, `through`] will be read, in milliseconds since the epoch.
     public let after: Int64
     public let through: Int64
+
+    public init(matchers: [Matcher], after: Int64, through: Int64) {
+        self.matchers = matchers
+        self.after = after
+        self.through = through
+    }
 }
 
 /// A series that a source has found.

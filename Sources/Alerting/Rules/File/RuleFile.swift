@@ -39,7 +39,8 @@ public struct RuleFile: Sendable {
             root = try YAML.parse(bytes)
         } catch {
             throw RuleFileError(
-                path: path, problems: [RuleFileProblem("yaml: \(error.problem)", line: error.line > 0 ? error.line : nil)])
+                path: path,
+                problems: [RuleFileProblem("yaml: \(error.problem)", line: error.line > 0 ? error.line : nil)])
         }
         var reader = RuleFileReader()
         let groups = reader.groups(of: root)

@@ -136,7 +136,9 @@ struct RuleFileReader {
         var fields: [String: YAML] = [:]
         for entry in entries {
             if !known.contains(entry.key) { complain("field \(entry.key) not found in \(what)", entry.line) }
-            if !entry.value.isNull || ["alert", "record", "expr"].contains(entry.key) { fields[entry.key] = entry.value }
+            if !entry.value.isNull || ["alert", "record", "expr"].contains(entry.key) {
+                fields[entry.key] = entry.value
+            }
         }
         return fields
     }
@@ -171,12 +173,11 @@ struct RuleFileReader {
     /// Milliseconds.
     private mutating func duration(_ node: YAML?) -> Int64? {
         guard let node else { return nil }
-        switch PrometheusDuration.milliseconds(text(node)) {
-        case .success(let milliseconds): return milliseconds
-        case .failure(let failure):
-            complain("\(failure)", node.line)
-            return nil
-        }
+        let text = text(node)
+        if let milliseconds = DurationText.parse(text) { return milliseconds }
+        complain(
+            text.isEmpty ? "empty duration string" : "not a valid duration string: \(quoted(text))", node.line)
+        return nil
     }
 
     private mutating func integer(_ node: YAML?) -> Int? {

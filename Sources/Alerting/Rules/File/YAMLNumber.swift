@@ -10,7 +10,9 @@ enum YAMLNumber {
         for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] where digits.hasPrefix(prefix) {
             return signed(Int(digits.dropFirst(2), radix: radix), isNegative)
         }
-        if digits.count > 1, digits.hasPrefix("0"), let octal = Int(digits, radix: 8) { return signed(octal, isNegative) }
+        if digits.count > 1, digits.hasPrefix("0"), let octal = Int(digits, radix: 8) {
+            return signed(octal, isNegative)
+        }
         if let whole = Int(digits) { return signed(whole, isNegative) }
         guard let number = Double(digits), number.magnitude < 0x1p63 else { return nil }
         return signed(Int(number), isNegative)
