@@ -1,6 +1,19 @@
-/// Whole numbers as YAML 1.1 and 1.2 write them: `10`, `1_000`, `0x1F`, `0o17`, `0b11`, `+3`. A fraction is cut off, as
-/// Go's yaml.v3 does for a field that holds whole numbers.
+/// Numbers as YAML 1.1 and 1.2 write them: `10`, `1_000`, `0x1F`, `0o17`, `0b11`, `+3`.
 enum YAMLNumber {
+    /// Also `1.5`, `1e3`, `.inf`, `-.Inf`, `.NaN`.
+    static func number(_ text: String) -> Double? {
+        let word = text.hasPrefix("+") || text.hasPrefix("-") ? text.dropFirst() : text[...]
+        switch word {
+        case ".inf", ".Inf", ".INF": return text.hasPrefix("-") ? -.infinity : .infinity
+        case ".nan", ".NaN", ".NAN": return word.count == text.count ? .nan : nil
+        default: break
+        }
+        if word.first == "0", let whole = integer(text), !word.contains(".") { return Double(whole) }
+        guard let first = word.first, first.isASCII, first.isNumber || first == "." else { return nil }
+        return Double(text.filter { $0 != "_" })
+    }
+
+    /// A fraction is cut off, as Go's yaml.v3 does for a field that holds whole numbers.
     static func integer(_ text: String) -> Int? {
         var digits = text.filter { $0 != "_" }[...]
         guard let first = digits.first, digits.last != ".", first != "." || digits.count > 1 else { return nil }

@@ -19,6 +19,17 @@ struct SavedAlerts: Equatable, Sendable {
 
     static let version: Int64 = 1
 
+    /// Whether only values and annotations differ, which change with every evaluation and are found anew by the next.
+    func hasSameStates(as other: SavedAlerts) -> Bool {
+        groups.elementsEqual(other.groups) { left, right in
+            left.file == right.file && left.name == right.name
+                && left.rules.elementsEqual(right.rules) { left, right in
+                    left.name == right.name && left.labels == right.labels
+                        && left.alerts.elementsEqual(right.alerts) { $0.hasSameState(as: $1) }
+                }
+        }
+    }
+
     // MARK: Writing
 
     /// JSON; times are milliseconds since the epoch.
@@ -100,6 +111,10 @@ extension SavedAlerts.Rule {
 }
 
 extension ActiveAlert {
+    fileprivate func hasSameState(as other: ActiveAlert) -> Bool {
+        labels == other.labels && phase == other.phase && activeAt == other.activeAt && lastSentAt == other.lastSentAt
+    }
+
     fileprivate func write(to writer: inout JSONWriter) {
         writer.object { writer in
             writer.member("labels", labels.pairs)
