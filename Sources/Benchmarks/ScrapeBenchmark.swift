@@ -141,7 +141,7 @@ enum ScrapeBenchmark {
         let statements = try await servers.statements(name)
         let exporterCPU = ProcessUsage.cpuNanoseconds(contestant.process.pid)
         let serverCPU = ProcessUsage.cpuNanoseconds(servers.pid(name))
-        for _ in 0..<scrapesPerRound { numbers.latencies.append(try contestant.scraper.scrape().took.seconds * 1000) }
+        for _ in 0..<scrapesPerRound { numbers.latencies.append(try contestant.scrape().seconds * 1000) }
         let perScrape = 1e6 * Double(scrapesPerRound)
         numbers.exporterCPU.append(
             Double(ProcessUsage.cpuNanoseconds(contestant.process.pid) - exporterCPU) / perScrape)
@@ -155,6 +155,14 @@ enum ScrapeBenchmark {
 private struct Contestant {
     let process: ChildProcess
     let scraper: Scraper
+
+    /// One scrape; when it fails, what became of the process is told with it.
+    func scrape() throws -> Duration {
+        do { return try scraper.scrape().took } catch {
+            let end = process.exitCode.map { "ended with \($0)" } ?? "still running"
+            throw Scraper.Failure(description: "\(process.name), \(end): \(error)")
+        }
+    }
 
     var residentBytes: Int { ProcessUsage.residentBytes(process.pid) }
 
@@ -176,7 +184,7 @@ private struct Contestant {
     }
 
     static func warm(_ contestant: Contestant) async throws {
-        for _ in 0..<20 { _ = try contestant.scraper.scrape() }
+        for _ in 0..<20 { _ = try contestant.scrape() }
     }
 }
 

@@ -58,9 +58,12 @@ public final class ChildProcess: Sendable {
 
         let merged = Environment.current.merging(environment) { $1 }
         var child: pid_t = 0
-        let failure = withCStrings(command) { argv in
+        var failure: Int32 = 0
+        withCStrings(command) { argv in
             withCStrings(merged.map { "\($0.key)=\($0.value)" }) { envp in
-                posix_spawnp(&child, "setpriv", &actions, &attributes, argv, envp)
+                ServantThread.spawner.perform {
+                    failure = posix_spawnp(&child, "setpriv", &actions, &attributes, argv, envp)
+                }
             }
         }
         guard failure == 0 else { throw .cannotStart(program: program, reason: String(cString: strerror(failure))) }

@@ -37,3 +37,47 @@ enum Thread {
         }
     }
 }
+
+/// A thread that never ends and runs what other threads hand it, one piece after the other, while they wait.
+///
+/// Children are started from it: the kernel sends `PR_SET_PDEATHSIG` when the *thread* that started a child ends, and the
+/// threads of Swift's pool come and go.
+final class ServantThread: @unchecked Sendable {
+    static let spawner = ServantThread("spawner")
+
+    private var mutex = pthread_mutex_t()
+    private var changed = pthread_cond_t()
+    private var work: (() -> Void)?
+
+    private init(_ name: String) {
+        pthread_mutex_init(&mutex, nil)
+        pthread_cond_init(&changed, nil)
+        Thread.start(name) { self.serve() }
+    }
+
+    /// Runs `body` there and returns when it has ended.
+    func perform(_ body: () -> Void) {
+        withoutActuallyEscaping(body) { body in
+            var isDone = false
+            pthread_mutex_lock(&mutex)
+            while work != nil { pthread_cond_wait(&changed, &mutex) }
+            work = {
+                body()
+                isDone = true
+            }
+            pthread_cond_broadcast(&changed)
+            while !isDone { pthread_cond_wait(&changed, &mutex) }
+            pthread_mutex_unlock(&mutex)
+        }
+    }
+
+    private func serve() {
+        pthread_mutex_lock(&mutex)
+        while true {
+            while work == nil { pthread_cond_wait(&changed, &mutex) }
+            work?()
+            work = nil
+            pthread_cond_broadcast(&changed)
+        }
+    }
+}
