@@ -87,7 +87,8 @@ struct NodeReader {
 
     mutating func bool(_ node: YAML?) -> Bool? {
         guard let node else { return nil }
-        guard case .scalar(let text, isPlain: true) = node.content, let value = ["true": true, "false": false][text] else {
+        guard case .scalar(let text, isPlain: true) = node.content, let value = ["true": true, "false": false][text]
+        else {
             complain("must be true or false, but is \(shown(node))", node.line)
             return nil
         }

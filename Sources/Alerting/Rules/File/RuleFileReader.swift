@@ -9,7 +9,9 @@ struct RuleFileReader {
     var problems: [RuleFileProblem] { nodes.problems }
 
     mutating func groups(of root: YAML?) -> [RuleGroupDefinition] {
-        guard let root, !root.isNull, let top = nodes.fields(of: root, "a rule file", known: ["groups"]) else { return [] }
+        guard let root, !root.isNull, let top = nodes.fields(of: root, "a rule file", known: ["groups"]) else {
+            return []
+        }
         var groups: [RuleGroupDefinition] = []
         var names: Set<String> = []
         for item in nodes.items(of: top["groups"]) {
@@ -37,20 +39,24 @@ struct RuleFileReader {
         }
         return RuleGroupDefinition(
             name: name, interval: nodes.duration(fields["interval"]).flatMap { $0 > 0 ? $0 : nil },
-            limit: nodes.integer(fields["limit"]) ?? 0, queryOffset: nodes.duration(fields["query_offset"]), rules: rules)
+            limit: nodes.integer(fields["limit"]) ?? 0, queryOffset: nodes.duration(fields["query_offset"]),
+            rules: rules)
     }
 
     // MARK: A rule
 
     private mutating func rule(_ node: YAML, _ place: String, groupLabels: [NodeReader.NamedText]) -> Rule? {
         let known = ["record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations"]
-        guard let fields = nodes.fields(of: node, "a rule", known: known, literal: ["alert", "record", "expr"]) else { return nil }
+        guard let fields = nodes.fields(of: node, "a rule", known: known, literal: ["alert", "record", "expr"]) else {
+            return nil
+        }
         // Prometheus takes these three as they stand: a list counts as missing, `~` as a name.
         let alert = fields["alert"]?.text ?? ""
         let record = fields["record"]?.text ?? ""
         let place = "\(place), \(quoted(alert.isEmpty ? record : alert))"
         if !alert.isEmpty, !record.isEmpty {
-            nodes.complain("\(place): only one of 'record' and 'alert' must be set", fields["record"]?.line ?? node.line)
+            nodes.complain(
+                "\(place): only one of 'record' and 'alert' must be set", fields["record"]?.line ?? node.line)
         }
         if alert.isEmpty, record.isEmpty {
             nodes.complain("\(place): one of 'record' or 'alert' must be set", node.line)

@@ -81,7 +81,9 @@ public actor Ruler {
                     file: file.path, definition, settings: self.settings, engine: engine, now: now)
                 if let known = old.removeValue(forKey: group.key) {
                     if known.isSame(as: group) { group = known } else { group.takeOver(known) }
-                } else if let place = saved.groups.firstIndex(where: { $0.file == file.path && $0.name == definition.name }) {
+                } else if let place = saved.groups.firstIndex(where: {
+                    $0.file == file.path && $0.name == definition.name
+                }) {
                     group.restore(saved.groups.remove(at: place))
                 }
                 groups[group.key] = group
@@ -130,7 +132,11 @@ public actor Ruler {
             let next = await step(at: clock.now())
             let sleeper = Task { [clock] in await clock.sleep(next) }
             self.sleeper = sleeper
-            await withTaskCancellationHandler { await sleeper.value } onCancel: { sleeper.cancel() }
+            await withTaskCancellationHandler {
+                await sleeper.value
+            } onCancel: {
+                sleeper.cancel()
+            }
         }
     }
 

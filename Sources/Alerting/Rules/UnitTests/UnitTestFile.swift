@@ -74,7 +74,9 @@ private struct UnitTestReader {
         let known = ["rule_files", "evaluation_interval", "group_eval_order", "fuzzy_compare", "tests"]
         guard let root, let fields = nodes.fields(of: root, "a unit test file", known: known) else { return file }
         for item in nodes.items(of: fields["rule_files"]) { file.ruleFiles.append(nodes.text(item)) }
-        if let interval = nodes.duration(fields["evaluation_interval"]), interval > 0 { file.evaluationInterval = interval }
+        if let interval = nodes.duration(fields["evaluation_interval"]), interval > 0 {
+            file.evaluationInterval = interval
+        }
         for item in nodes.items(of: fields["group_eval_order"]) {
             let name = nodes.text(item)
             if file.groupOrder.contains(name) {
@@ -91,7 +93,8 @@ private struct UnitTestReader {
 
     private mutating func test(_ node: YAML, interval: Int64) -> UnitTest? {
         let known = [
-            "name", "interval", "input_series", "alert_rule_test", "promql_expr_test", "external_labels", "external_url",
+            "name", "interval", "input_series", "alert_rule_test", "promql_expr_test", "external_labels",
+            "external_url",
         ]
         guard let fields = nodes.fields(of: node, "a test", known: known) else { return nil }
         var test = UnitTest(interval: interval)
@@ -154,7 +157,9 @@ private struct UnitTestReader {
         var expected = UnitTest.ExpectedSamples(
             time: nodes.duration(fields["eval_time"]) ?? 0, expression: nodes.text(fields["expr"]), samples: [])
         for item in nodes.items(of: fields["exp_samples"]) {
-            guard let fields = nodes.fields(of: item, "an expected sample", known: ["labels", "value"]) else { continue }
+            guard let fields = nodes.fields(of: item, "an expected sample", known: ["labels", "value"]) else {
+                continue
+            }
             expected.samples.append((nodes.text(fields["labels"]), nodes.number(fields["value"]) ?? 0))
         }
         return expected

@@ -98,7 +98,8 @@ private struct UnitTestRun {
                 switch series.values[place] {
                 case .gap: break
                 case .stale: samples.append(RuleSample(labels: series.labels, time: sampleTime, value: StaleNaN.value))
-                case .number(let value): samples.append(RuleSample(labels: series.labels, time: sampleTime, value: value))
+                case .number(let value):
+                    samples.append(RuleSample(labels: series.labels, time: sampleTime, value: value))
                 }
             }
         }
