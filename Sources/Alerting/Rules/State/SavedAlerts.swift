@@ -151,7 +151,7 @@ extension ActiveAlert {
 }
 
 extension JSONWriter {
-    fileprivate mutating func member(_ key: String, _ value: String) {
+    mutating func member(_ key: String, _ value: String) {
         self.key(key)
         string(value)
     }
