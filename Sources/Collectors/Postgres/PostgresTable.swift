@@ -13,7 +13,7 @@ struct PostgresTable: Sendable {
     }
 
     var serves: [PostgresCollector.Served] {
-        series.flatMap { series in
+        series.filter { !$0.isOnlyAlias }.flatMap { series in
             series.values.filter { !$0.isOnlyAlias }.map {
                 let server = series.hasServerLabel ? ["server"] : []
                 return .init(metric: $0.metric, labels: series.labels.filter { !$0.isOptional }.map(\.name) + server)
@@ -28,11 +28,16 @@ struct PostgresSeries: Sendable {
     let values: [PostgresValue]
     /// Whether `server` is there even when nobody asked for the old names.
     let hasServerLabel: Bool
+    /// Whether they are only there for who asked for the old names.
+    let isOnlyAlias: Bool
 
-    init(_ labels: [PostgresLabel], hasServerLabel: Bool = false, _ values: [PostgresValue]) {
+    init(
+        _ labels: [PostgresLabel], hasServerLabel: Bool = false, onlyAlias: Bool = false, _ values: [PostgresValue]
+    ) {
         self.labels = labels
         self.values = values
         self.hasServerLabel = hasServerLabel
+        isOnlyAlias = onlyAlias
     }
 
     /// One series for each value.

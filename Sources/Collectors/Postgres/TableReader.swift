@@ -73,7 +73,7 @@ private struct Plan {
             columns.append(sql)
             return columns.count - 1
         }
-        for kind in table.series {
+        for kind in table.series where !kind.isOnlyAlias || context.hasAliases {
             let labels = kind.labels.filter { !$0.isOptional || context.hasSeveralDatabases }
             var laidOut = SeriesPlan(
                 labels: labels, labelColumns: labels.map { column($0.sql) }, hasServerLabel: kind.hasServerLabel)

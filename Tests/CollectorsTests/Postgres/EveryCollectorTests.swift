@@ -1,0 +1,84 @@
+import LocalServers
+import Metrics
+import Runtime
+import Testing
+
+@testable import Collectors
+
+/// Every collector against real servers where something happens.
+@Suite struct EveryCollectorTests {
+    private static func everything(_ address: String) -> PostgresTarget.Configuration {
+        var configuration = PostgresTarget.Configuration(name: "test", connection: address)
+        configuration.collectors = PostgresTarget.Configuration.knownCollectors
+        configuration.statements.includeQuery = true
+        return configuration
+    }
+
+    /// Metrics that need what these servers never do, or versions that nobody runs any more.
+    private static let neverSeen: Set<String> = [
+        "pg_replication_slots_pg_xlog_location_diff", "pg_stat_replication_pg_xlog_location_diff",
+        "pg_xlog_location_bytes",
+        // No archive command is slower than this test.
+        "pg_stat_activity_autovacuum_timestamp_seconds",
+        // Needs max_slot_wal_keep_size.
+        "pg_replication_slots_safe_wal_size_bytes",
+        // Vacuums are seen in ProgressVacuumTests.
+        "pg_stat_progress_vacuum_phase", "pg_stat_progress_vacuum_heap_blks",
+        "pg_stat_progress_vacuum_heap_blks_scanned", "pg_stat_progress_vacuum_heap_blks_vacuumed",
+        "pg_stat_progress_vacuum_index_vacuums", "pg_stat_progress_vacuum_max_dead_tuples",
+        "pg_stat_progress_vacuum_num_dead_tuples",
+    ]
+
+    @Test func everyMetricIsSeenOnTheInstalledVersion() async throws {
+        try await expectEverything(programs: nil, extensions: true)
+    }
+
+    @Test(
+        .enabled(if: !OtherVersions.programs.isEmpty, "needs \(OtherVersions.variables.joined(separator: " or "))"),
+        arguments: OtherVersions.programs)
+    func everyMetricIsSeenOnOtherVersions(programs: String) async throws {
+        try await expectEverything(
+            programs: programs, extensions: Files.exists(programs + "/../lib/pg_stat_statements.so"))
+    }
+
+    private func expectEverything(programs: String?, extensions: Bool) async throws {
+        let busy = try await BusyPostgres.start(programs: programs, extensions: extensions)
+        let app = try await page(of: busy.primary.url(database: "app"))
+        let primary = try await page(of: busy.primary.url())
+        let replica = try await page(of: busy.replica.url())
+        let major = Int(try await busy.primary.sql("SHOW server_version_num").dropLast()).map { $0 / 10_000 } ?? 0
+        let seen = Set([app, primary, replica].flatMap { $0.types.keys })
+        for collector in PostgresCatalogue.all where collector.since <= major {
+            if !extensions && ["stat_statements", "buffercache_summary"].contains(collector.name) { continue }
+            if collector.name == "buffercache_summary" { continue }
+            for served in collector.serves where !Self.neverSeen.contains(served.metric.name) {
+                if served.metric.name == "pg_stat_database_active_time_seconds_total" && major < 14 { continue }
+                #expect(seen.contains(served.metric.name), "version \(major)")
+            }
+        }
+        #expect(primary.value("pg_replication_is_replica") == 0)
+        #expect(replica.value("pg_replication_is_replica") == 1)
+        #expect(primary.value(#"pg_locks_count{datname="app",mode="accessexclusivelock"}"#) ?? 0 >= 1)
+        #expect(app.value(#"pg_stat_user_tables_n_tup_upd{datname="app",relname="item",schemaname="public"}"#) == 99)
+        #expect(primary.value("pg_stat_archiver_archived_count") ?? 0 > 0)
+        #expect(
+            primary.value(#"pg_replication_slots_slot_is_active{slot_name="replica_slot",slot_type="physical"}"#) == 1)
+        #expect(primary.value(#"pg_replication_slots_active{slot_name="idle_slot"}"#) == 0)
+        #expect(replica.series("pg_stat_wal_receiver_flushed_lsn").count == 1)
+        #expect(primary.value("pg_settings_statement_timeout_seconds") == 0)
+        #expect(replica.value("pg_settings_in_hot_standby") == 1)
+        await busy.stop()
+    }
+
+    private func page(of address: String) async throws -> Page {
+        let target = try PostgresTarget(Self.everything(address))
+        let page = try await scrape(target)
+        for failed in page.values where failed.key.hasPrefix("pg_scrape_collector_success") && failed.value == 0 {
+            // What is not installed costs only its own collector.
+            #expect(failed.key.contains("stat_statements") || failed.key.contains("buffercache_summary"))
+        }
+        #expect(page.duplicates == 0)
+        await target.close()
+        return page
+    }
+}
