@@ -60,7 +60,7 @@ public actor PostgresTarget: MetricSource {
         let started = ContinuousClock.now
         scrapes.add()
         // Time to make series of the last answer, and to hand them over.
-        let spare = min(.milliseconds(50), round.deadline.remaining / 10)
+        let spare = min(.milliseconds(200), round.deadline.remaining / 10)
         let deadline = Deadline(round.deadline.instant - spare)
         var outcomes: [DatabaseSession.Outcome] = []
         let failure = askServer(round.selection, by: deadline, started, &outcomes)

@@ -9,11 +9,16 @@ final class BusyPostgres: Sendable {
     private let sessions: [ChildProcess]
 
     static func start(programs: String? = nil, extensions: Bool = true) async throws -> BusyPostgres {
-        var settings = ["wal_level = logical", "archive_mode = on", "archive_command = 'true'", "track_io_timing = on"]
+        var settings = [
+            "wal_level = logical", "archive_mode = on", "archive_command = 'true'", "track_io_timing = on",
+            "max_slot_wal_keep_size = 1GB",
+        ]
         if extensions { settings.append("shared_preload_libraries = 'pg_stat_statements'") }
         let primary = try await LocalPostgres.start(settings: settings, programs: programs)
         try await primary.sql("CREATE DATABASE app")
-        if extensions { try await primary.sql("CREATE EXTENSION pg_stat_statements") }
+        if extensions {
+            try await primary.sql("CREATE EXTENSION pg_stat_statements; CREATE EXTENSION pg_buffercache")
+        }
         try await primary.sql(
             """
             CREATE TABLE item (id int PRIMARY KEY, note text);
@@ -30,13 +35,15 @@ final class BusyPostgres: Sendable {
         let replica = try await primary.replica(slot: "replica_slot")
         // Until it ends, each is there for whoever looks.
         let sessions = try [
-            "BEGIN; LOCK TABLE item IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)",
-            "BEGIN; SELECT 1; SELECT pg_sleep(600)",
+            ["-c", "BEGIN; LOCK TABLE item IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)"],
+            ["-c", "BEGIN; SELECT 1; SELECT pg_sleep(600)"],
+            ["-c", "BEGIN", "-c", "\\! sleep 600"],
         ].map {
-            try ChildProcess(primary.programs + "/psql", ["-X", "-q", "-d", primary.url(database: "app"), "-c", $0])
+            try ChildProcess(primary.programs + "/psql", ["-X", "-q", "-d", primary.url(database: "app")] + $0)
         }
         let busy = BusyPostgres(primary: primary, replica: replica, sessions: sessions)
         try await busy.wait("count(*) = 2 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)' AND state = 'active'")
+        try await busy.wait("count(*) = 1 FROM pg_stat_activity WHERE state = 'idle in transaction'")
         try await busy.wait("count(*) = 1 FROM pg_stat_replication WHERE state = 'streaming'")
         try await busy.wait("archived_count > 0 FROM pg_stat_archiver")
         return busy
