@@ -118,6 +118,7 @@ import Testing
             target = try self.target(ann)
         }
         #expect(try await scrape(target).value("pg_up") == 0)
+        try await server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ann'")
         for sleeper in sleepers { await sleeper.stop() }
         #expect(try await patiently(target) { $0.value("pg_up") == 1 }.value("pg_up") == 1)
         await target.close()
