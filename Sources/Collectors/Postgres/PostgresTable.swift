@@ -3,13 +3,22 @@ import Metrics
 
 /// A collector as data: a source of rows, and for each kind of series its labels and the columns it shows.
 struct PostgresTable: Sendable {
+    /// `WITH …`, or nothing.
+    let preface: String
     /// What follows FROM.
     let source: PostgresSQL
     let series: [PostgresSeries]
+    /// Collectors with the same source, whose columns one statement asks for together.
+    let companions: PostgresCompanions?
 
-    init(from source: PostgresSQL, _ series: PostgresSeries...) {
+    init(
+        with preface: String = "", from source: PostgresSQL, companions: PostgresCompanions? = nil,
+        _ series: PostgresSeries...
+    ) {
+        self.preface = preface
         self.source = source
         self.series = series
+        self.companions = companions
     }
 
     var serves: [PostgresCollector.Served] {
@@ -20,6 +29,14 @@ struct PostgresTable: Sendable {
             }
         }
     }
+}
+
+/// Collectors whose rows are the same, so that the server need not find them twice.
+struct PostgresCompanions: Sendable {
+    /// Of the statement.
+    let name: String
+    /// Names of the collectors, with their series.
+    let members: [(collector: String, series: [PostgresSeries])]
 }
 
 /// Series that share their labels.
@@ -76,8 +93,10 @@ struct PostgresValue: Sendable {
         case absent
         /// Zero; with the old names on, NaN.
         case zeroOrNaN
-        /// Nothing of the row is served; with the old names on, the NaN.
+        /// None of the row's series of this kind.
         case dropsRow
+        /// The same; with the old names on, the NaN.
+        case dropsRowOrNaN
     }
 
     enum Reading: Sendable {

@@ -26,6 +26,11 @@ final class BusyPostgres: Sendable {
             UPDATE item SET note = 'y' WHERE id < 100;
             DELETE FROM item WHERE id > 900;
             SELECT count(*) FROM item WHERE id = 5;
+            CREATE TABLE wide (id int PRIMARY KEY, blob text);
+            INSERT INTO wide SELECT 1, string_agg(md5(n::text), '') FROM generate_series(1, 5000) AS n;
+            SELECT length(blob) FROM wide;
+            CREATE TABLE event (at date) PARTITION BY RANGE (at);
+            CREATE TABLE event_2026 PARTITION OF event FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
             """, database: "app")
         try await primary.sql("VACUUM ANALYZE item", database: "app")
         try await primary.sql("CREATE TABLE here (id int PRIMARY KEY); INSERT INTO here SELECT generate_series(1, 100)")

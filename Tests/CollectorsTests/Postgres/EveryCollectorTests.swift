@@ -63,6 +63,7 @@ import Testing
         #expect(replica.series("pg_stat_wal_receiver_flushed_lsn").count == 1)
         #expect(primary.value("pg_settings_statement_timeout_seconds") == 0)
         #expect(replica.value("pg_settings_in_hot_standby") == 1)
+        try await expectViews(busy.primary, try await page(of: busy.primary.url(database: "app")), "app")
         await busy.stop()
     }
 
@@ -76,5 +77,35 @@ import Testing
         #expect(page.duplicates == 0)
         await target.close()
         return page
+    }
+
+    /// Tables are read without the views; what is served must be what the views say.
+    private func expectViews(_ server: LocalPostgres, _ page: Page, _ database: String) async throws {
+        let tables = [
+            (
+                "pg_stat_user_tables",
+                "seq_scan seq_tup_read idx_scan idx_tup_fetch n_tup_ins n_tup_upd n_tup_del "
+                    + "n_tup_hot_upd n_live_tup n_dead_tup n_mod_since_analyze vacuum_count analyze_count"
+            ),
+            (
+                "pg_statio_user_tables",
+                "heap_blks_read heap_blks_hit idx_blks_read idx_blks_hit toast_blks_read "
+                    + "toast_blks_hit tidx_blks_read tidx_blks_hit"
+            ),
+        ]
+        for (view, columns) in tables {
+            for column in columns.split(separator: " ") {
+                let rows = try await server.sql(
+                    "SELECT schemaname, relname, coalesce(\(column), 0) FROM \(view)", database: database)
+                for row in rows.split(separator: "\n") {
+                    let cells = row.split(separator: "|")
+                    let name =
+                        "\(view)_\(column.replacing("_blks_", with: view.contains("statio") ? "_blocks_" : "_blks_"))"
+                    let series = #"\#(name){datname="\#(database)",relname="\#(cells[1])",schemaname="\#(cells[0])"}"#
+                    #expect(page.value(series) == Double(cells[2]), "\(series)")
+                }
+                #expect(page.series("\(view)_").count > 0)
+            }
+        }
     }
 }
