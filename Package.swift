@@ -39,7 +39,7 @@ let package = Package(
             name: "CollectorsTests", dependencies: ["Collectors", "Databases", "LocalServers", "Metrics", "Runtime"],
             swiftSettings: common),
         .testTarget(
-            name: "AlertingTests", dependencies: ["Alerting", "PromQL", "Runtime", "Metrics"], swiftSettings: common),
+            name: "AlertingTests", dependencies: ["Alerting", "PromQL", "LocalServers", "Runtime", "Metrics"], swiftSettings: common),
         .testTarget(name: "PromQLTests", dependencies: ["PromQL"], swiftSettings: common),
     ]
 )

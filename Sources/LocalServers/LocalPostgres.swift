@@ -64,6 +64,25 @@ public final class LocalPostgres: Sendable {
         return LocalPostgres(server: server, programs: programs)
     }
 
+    /// Starts a second server that follows this one through the replication slot `slot`, which is made for it.
+    ///
+    /// - Parameter settings: lines of `postgresql.conf`, which win over this server's.
+    public func replica(slot: String = "replica", settings: [String] = []) async throws -> LocalPostgres {
+        let user = LocalServer.unprivilegedUser
+        let folder = try TemporaryFolder("outrigger-replica", owner: user)
+        let data = folder.path + "/data"
+        try await LocalServer.run(
+            programs + "/pg_basebackup",
+            ["-d", url(), "-D", data, "-R", "-X", "stream", "-c", "fast", "-C", "-S", slot], folder: folder, user: user)
+        let port = FreePort.next()
+        let configuration =
+            ["port = \(port)", "unix_socket_directories = '\(folder.path)'", "hot_standby = on"] + settings
+        try Files.write(configuration.joined(separator: "\n") + "\n", to: folder.path + "/settings.conf")
+        try await LocalServer.run(
+            "sh", ["-c", "cat '\(folder.path)/settings.conf' >> '\(data)/postgresql.conf'"], folder: folder, user: user)
+        return try await LocalPostgres.launch(folder: folder, port: port, programs: programs)
+    }
+
     /// Starts it again on the same port and data after it was stopped or killed.
     public func restarted() async throws -> LocalPostgres {
         try await LocalPostgres.launch(folder: server.folder, port: port, programs: programs)

@@ -8,7 +8,7 @@ enum Outrigger {
 
     static func main() async {
         Signals.ignoreBrokenPipes()
-        limitMemoryArenas()
+        Memory.limitArenas()
         let invocation = Invocation(arguments: Array(CommandLine.arguments.dropFirst()))
         do {
             exit(try await Command.run(invocation))

@@ -54,6 +54,11 @@ actor Sidecar {
             Log.info("serving", ["address": "\(server.address)"])
         }
         own.isReady.set(1)
+        Task {
+            // The first collection opens the connections, which takes the most code that is never used again.
+            _ = await gather()
+            Memory.releaseCodeOfStart()
+        }
     }
 
     /// Everything that is true now.

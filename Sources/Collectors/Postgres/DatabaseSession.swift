@@ -33,7 +33,7 @@ final class DatabaseSession {
         fileprivate let readers: [(index: Int, answers: [Int])]
         fileprivate let refused: [Outcome]
         /// Where the answers to the questions of the target itself are.
-        let own: Range<Int>
+        let own: [Int]
     }
 
     enum Beginning {
@@ -50,9 +50,8 @@ final class DatabaseSession {
         closesAtEnd: Bool, by deadline: Deadline
     ) -> Beginning {
         if !connection.isReady, let error = backoff.error(at: context.now) { return .resting(error) }
-        var shared: [PostgresQuery] = []
-        var apart: [[PostgresQuery]] = []
-        var owners: [(index: Int, isApart: [Bool], apartStart: Int, sharedStart: Int)] = []
+        var agenda = Agenda()
+        var places: [(index: Int, answers: [Agenda.Place])] = []
         var refused: [Outcome] = []
         for (index, entry) in readers.enumerated() where selection.contains(entry.collector.name) {
             if entry.collector.isPerDatabase && !withTables { continue }
@@ -64,26 +63,13 @@ final class DatabaseSession {
                 refused.append(Outcome(collector: entry.collector, error: pause.error))
                 continue
             }
-            let questions = entry.reader.questions(context)
-            owners.append((index, questions.map(\.isApart), apart.joined().count, shared.count))
-            shared += questions.filter { !$0.isApart }.map(\.query)
-            let slow = questions.filter(\.isApart).map(\.query)
-            if !slow.isEmpty { apart.append(slow) }
+            places.append((index, agenda.add(entry.reader.questions(context))))
         }
-        let ownStart = shared.count
-        shared += own
-        let readers = owners.map { owner -> (index: Int, answers: [Int]) in
-            var next = (shared: owner.sharedStart, apart: shared.count + owner.apartStart)
-            let answers = owner.isApart.map { isApart -> Int in
-                defer { if isApart { next.apart += 1 } else { next.shared += 1 } }
-                return isApart ? next.apart : next.shared
-            }
-            return (owner.index, answers)
-        }
+        let ownPlaces = agenda.add(own.map { PostgresQuestion($0) }).map { agenda.index(of: $0) }
+        let readers = places.map { (index: $0.index, answers: $0.answers.map { agenda.index(of: $0) }) }
         let conversation = PostgresConversation(
-            connection, segments: [shared] + apart, timeouts: timeouts(by: deadline), closesAtEnd: closesAtEnd)
-        return .asking(
-            Asking(conversation: conversation, readers: readers, refused: refused, own: ownStart..<shared.count))
+            connection, segments: agenda.segments, timeouts: timeouts(by: deadline), closesAtEnd: closesAtEnd)
+        return .asking(Asking(conversation: conversation, readers: readers, refused: refused, own: ownPlaces))
     }
 
     /// A statement may take most of the time there is, so that what comes after it has some left. What was set last is
@@ -148,6 +134,48 @@ final class DatabaseSession {
     /// Ends a connection that has served for long: a backend's memory only grows.
     func recycle(olderThan age: Duration, at now: ContinuousClock.Instant) {
         if let openedAt = connection.openedAt, now - openedAt >= age { connection.close() }
+    }
+}
+
+/// The questions of one round: those that share a transaction, and those of each collector that stand apart.
+private struct Agenda {
+    private var shared: [PostgresQuery] = []
+    private var apart: [[PostgresQuery]] = []
+    private var known: [String: Int] = [:]
+
+    enum Place {
+        case shared(Int)
+        case apart(Int)
+    }
+
+    /// Two collectors may ask the same; it is asked once.
+    mutating func add(_ questions: [PostgresQuestion]) -> [Place] {
+        var own: [PostgresQuery] = []
+        let start = apart.reduce(0) { $0 + $1.count }
+        let places = questions.map { question -> Place in
+            if question.isApart {
+                own.append(question.query)
+                return .apart(start + own.count - 1)
+            }
+            let place = known[question.query.name] ?? shared.count
+            if place == shared.count {
+                shared.append(question.query)
+                known[question.query.name] = place
+            }
+            return .shared(place)
+        }
+        if !own.isEmpty { apart.append(own) }
+        return places
+    }
+
+    var segments: [[PostgresQuery]] { [shared] + apart }
+
+    /// Where the answer will be among all answers.
+    func index(of place: Place) -> Int {
+        switch place {
+        case .shared(let place): place
+        case .apart(let place): shared.count + place
+        }
     }
 }
 

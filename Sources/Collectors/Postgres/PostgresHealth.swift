@@ -52,6 +52,8 @@ struct PostgresHealth {
 
     private let target: String
     private var failing: [String: PostgresError.Kind] = [:]
+    /// What the log has last said of a collector that fails for reasons of its own.
+    private var logged: [String: PostgresError.Kind] = [:]
     /// Every class that a collector has failed for, so that its series goes to 0 and does not vanish.
     private var classes: [String: Set<PostgresError.Kind>] = [:]
     private var downSince: PostgresError?
@@ -71,15 +73,16 @@ struct PostgresHealth {
 
     mutating func record(_ result: Result, of collector: String) {
         guard let error = result.error else {
-            if failing.removeValue(forKey: collector) != nil {
+            failing[collector] = nil
+            if logged.removeValue(forKey: collector) != nil {
                 Log.info("postgres collector works again", ["target": target, "collector": collector])
             }
             return
         }
         classes[collector, default: []].insert(error.kind)
-        let before = failing.updateValue(error.kind, forKey: collector)
-        // That the server is down has been said already.
-        guard before != error.kind, !result.isConnectionError else { return }
+        failing[collector] = error.kind
+        // That the server is down is said once, and not for every collector.
+        guard !result.isConnectionError, logged.updateValue(error.kind, forKey: collector) != error.kind else { return }
         Log.warn(
             "postgres collector fails",
             ["target": target, "collector": collector, "class": error.kind.rawValue, "error": error.description])

@@ -3,17 +3,26 @@ import Metrics
 
 /// A collector as data: a source of rows, and for each kind of series its labels and the columns it shows.
 struct PostgresTable: Sendable {
+    /// `WITH …`, or nothing.
+    let preface: String
     /// What follows FROM.
     let source: PostgresSQL
     let series: [PostgresSeries]
+    /// Collectors with the same source, whose columns one statement asks for together.
+    let companions: PostgresCompanions?
 
-    init(from source: PostgresSQL, _ series: PostgresSeries...) {
+    init(
+        with preface: String = "", from source: PostgresSQL, companions: PostgresCompanions? = nil,
+        _ series: PostgresSeries...
+    ) {
+        self.preface = preface
         self.source = source
         self.series = series
+        self.companions = companions
     }
 
     var serves: [PostgresCollector.Served] {
-        series.flatMap { series in
+        series.filter { !$0.isOnlyAlias }.flatMap { series in
             series.values.filter { !$0.isOnlyAlias }.map {
                 let server = series.hasServerLabel ? ["server"] : []
                 return .init(metric: $0.metric, labels: series.labels.filter { !$0.isOptional }.map(\.name) + server)
@@ -22,17 +31,30 @@ struct PostgresTable: Sendable {
     }
 }
 
+/// Collectors whose rows are the same, so that the server need not find them twice.
+struct PostgresCompanions: Sendable {
+    /// Of the statement.
+    let name: String
+    /// Names of the collectors, with their series.
+    let members: [(collector: String, series: [PostgresSeries])]
+}
+
 /// Series that share their labels.
 struct PostgresSeries: Sendable {
     let labels: [PostgresLabel]
     let values: [PostgresValue]
     /// Whether `server` is there even when nobody asked for the old names.
     let hasServerLabel: Bool
+    /// Whether they are only there for who asked for the old names.
+    let isOnlyAlias: Bool
 
-    init(_ labels: [PostgresLabel], hasServerLabel: Bool = false, _ values: [PostgresValue]) {
+    init(
+        _ labels: [PostgresLabel], hasServerLabel: Bool = false, onlyAlias: Bool = false, _ values: [PostgresValue]
+    ) {
         self.labels = labels
         self.values = values
         self.hasServerLabel = hasServerLabel
+        isOnlyAlias = onlyAlias
     }
 
     /// One series for each value.
@@ -71,8 +93,10 @@ struct PostgresValue: Sendable {
         case absent
         /// Zero; with the old names on, NaN.
         case zeroOrNaN
-        /// Nothing of the row is served; with the old names on, the NaN.
+        /// None of the row's series of this kind.
         case dropsRow
+        /// The same; with the old names on, the NaN.
+        case dropsRowOrNaN
     }
 
     enum Reading: Sendable {

@@ -60,7 +60,7 @@ public actor PostgresTarget: MetricSource {
         let started = ContinuousClock.now
         scrapes.add()
         // Time to make series of the last answer, and to hand them over.
-        let spare = min(.milliseconds(50), round.deadline.remaining / 10)
+        let spare = min(.milliseconds(200), round.deadline.remaining / 10)
         let deadline = Deadline(round.deadline.instant - spare)
         var outcomes: [DatabaseSession.Outcome] = []
         let failure = askServer(round.selection, by: deadline, started, &outcomes)
@@ -181,8 +181,8 @@ public actor PostgresTarget: MetricSource {
     }
 
     private func readOwnAnswers(_ asking: DatabaseSession.Asking) {
-        let answers = asking.conversation.answers[asking.own]
-        if let rows = answers.first??.rows {
+        let answers = asking.own.map { asking.conversation.answers[$0] }
+        if let rows = answers[0]?.rows {
             databases = (0..<rows.count).map { row in
                 let name = PostgresName(bytes: rows.bytes(row, 1) ?? [])
                 if rows.number(row, 4) == 1 { mainDatabase = name }
@@ -191,7 +191,7 @@ public actor PostgresTarget: MetricSource {
                     connectionLimit: rows.number(row, 2) ?? 0, isOrdinary: rows.number(row, 3) == 1)
             }
         }
-        if answers.count > 1, let text = answers.last??.rows?.text(0, 0) {
+        if answers.count > 1, let text = answers[1]?.rows?.text(0, 0) {
             versionText = (main.connection.openings, text)
         }
     }

@@ -30,10 +30,10 @@ final class TableReader: PostgresReader {
 
     func families(of rows: PostgresRows, _ context: PostgresContext) -> [Family] {
         var plan = plan(for: context)
-        let kept = plan.keptRows(rows, context)
         labelsOfRows.removeAll(keepingCapacity: true)
         var families: [Family] = []
         for index in plan.series.indices {
+            let kept = plan.series[index].keptRows(rows)
             let labels = plan.series[index].labels(of: rows, kept, context)
             for value in plan.series[index].values {
                 families.append(value.family(rows, kept, labels, context))
@@ -59,57 +59,76 @@ private struct Plan {
     let sql: String?
     var series: [SeriesPlan] = []
     private let major: Int
-    private let hasSeveralDatabases: Bool
-    /// Columns whose null drops the row.
-    private var needed: [Int] = []
 
     init(name: String, _ table: PostgresTable, _ context: PostgresContext) {
         major = context.major
-        hasSeveralDatabases = context.hasSeveralDatabases
-        self.name = "\(name)_\(major)\(hasSeveralDatabases ? "_several" : "")"
-        var columns: [String] = []
-        func column(_ sql: String) -> Int {
-            if let known = columns.firstIndex(of: sql) { return known }
-            columns.append(sql)
-            return columns.count - 1
-        }
-        for kind in table.series {
-            let labels = kind.labels.filter { !$0.isOptional || context.hasSeveralDatabases }
-            var laidOut = SeriesPlan(
-                labels: labels, labelColumns: labels.map { column($0.sql) }, hasServerLabel: kind.hasServerLabel)
-            needed += labels.filter(\.isNeeded).map { column($0.sql) }
-            for value in kind.values where !value.isOnlyAlias || context.hasAliases {
-                guard let sql = value.sql[context.major] else { continue }
-                laidOut.values.append(ValuePlan(value: value, column: column(sql)))
-                if case .dropsRow = value.whenNull { needed.append(column(sql)) }
+        var columns = Columns()
+        var name = name
+        if let companions = table.companions {
+            name = companions.name
+            // The same columns in the same order, whichever of the companions asks.
+            for member in companions.members where context.configuration.collectors.contains(member.collector) {
+                _ = member.series.compactMap { SeriesPlan($0, &columns, context) }
             }
-            series.append(laidOut)
         }
-        sql = table.source[context.major].map { "SELECT \(columns.joined(separator: ", ")) FROM \($0)" }
+        series = table.series.compactMap { SeriesPlan($0, &columns, context) }
+        self.name = "\(name)_\(major)"
+        sql = table.source[context.major].map {
+            "\(table.preface) SELECT \(columns.list.joined(separator: ", ")) FROM \($0)"
+        }
     }
 
-    func fits(_ context: PostgresContext) -> Bool {
-        major == context.major && hasSeveralDatabases == context.hasSeveralDatabases
-    }
+    func fits(_ context: PostgresContext) -> Bool { major == context.major }
+}
 
-    /// Nil for all.
-    func keptRows(_ rows: PostgresRows, _ context: PostgresContext) -> [Int] {
-        guard !needed.isEmpty, !context.hasAliases else { return Array(0..<rows.count) }
-        return (0..<rows.count).filter { row in !needed.contains { rows.isNull(row, $0) } }
+/// Expressions of a statement, each once.
+private struct Columns {
+    private(set) var list: [String] = []
+    private var places: [String: Int] = [:]
+
+    mutating func place(of sql: String) -> Int {
+        if let known = places[sql] { return known }
+        places[sql] = list.count
+        list.append(sql)
+        return list.count - 1
     }
 }
 
 private struct SeriesPlan {
-    let labels: [PostgresLabel]
-    let labelColumns: [Int]
-    let hasServerLabel: Bool
-    var values: [ValuePlan] = []
+    private let labels: [PostgresLabel]
+    private let labelColumns: [Int]
+    private let hasServerLabel: Bool
+    private(set) var values: [ValuePlan] = []
+    /// Columns whose null drops the row.
+    private var needed: [Int] = []
     private var memory = LabelMemory()
 
-    init(labels: [PostgresLabel], labelColumns: [Int], hasServerLabel: Bool) {
-        self.labels = labels
-        self.labelColumns = labelColumns
-        self.hasServerLabel = hasServerLabel
+    /// Nil for what is not served with these options.
+    init?(_ kind: PostgresSeries, _ columns: inout Columns, _ context: PostgresContext) {
+        if kind.isOnlyAlias && !context.hasAliases { return nil }
+        labels = kind.labels.filter { !$0.isOptional || context.hasSeveralDatabases }
+        hasServerLabel = kind.hasServerLabel
+        var places: [Int] = []
+        for label in labels {
+            places.append(columns.place(of: label.sql))
+            if label.isNeeded && !context.hasAliases { needed.append(columns.place(of: label.sql)) }
+        }
+        labelColumns = places
+        for value in kind.values where !value.isOnlyAlias || context.hasAliases {
+            guard let sql = value.sql[context.major] else { continue }
+            let column = columns.place(of: sql)
+            values.append(ValuePlan(value: value, column: column))
+            switch value.whenNull {
+            case .dropsRow: needed.append(column)
+            case .dropsRowOrNaN: if !context.hasAliases { needed.append(column) }
+            default: break
+            }
+        }
+    }
+
+    func keptRows(_ rows: PostgresRows) -> [Int] {
+        guard !needed.isEmpty else { return Array(0..<rows.count) }
+        return (0..<rows.count).filter { row in !needed.contains { rows.isNull(row, $0) } }
     }
 
     mutating func labels(of rows: PostgresRows, _ kept: [Int], _ context: PostgresContext) -> [Labels] {
@@ -141,7 +160,7 @@ private struct ValuePlan {
             case .absent: break
             case .zero: samples.append(Sample(labels[place], 0))
             case .zeroOrNaN: samples.append(Sample(labels[place], context.hasAliases ? .nan : 0))
-            case .omitted, .dropsRow:
+            case .omitted, .dropsRow, .dropsRowOrNaN:
                 if context.hasAliases { samples.append(Sample(labels[place], .nan)) }
             }
         }

@@ -385,7 +385,9 @@ struct InfoReader {
 
     private mutating func addInstance(_ text: Span<UInt8>, _ identity: InstanceIdentity, _ parts: inout Parts) {
         let key = identity.joined(text)
-        let labels = instances.value(key.span, 0..<key.count) { [base] _ in base.adding(identity.labels(text)) }
+        let labels = instances.value(key.span, 0..<key.count) { [base, options] _ in
+            base.adding(identity.labels(text, former: options.aliases))
+        }
         parts.families.append(Family(RedisMetrics.instanceInfo, 1, labels))
     }
 

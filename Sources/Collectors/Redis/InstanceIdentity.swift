@@ -32,9 +32,10 @@ struct InstanceIdentity {
         return bytes
     }
 
-    func labels(_ text: Span<UInt8>) -> [Label] {
+    /// - Parameter former: only those that redis_exporter 1.45 had, all before `master_replid`.
+    func labels(_ text: Span<UInt8>, former: Bool) -> [Label] {
         var labels: [Label] = []
-        for (index, value) in values[..<14].enumerated() {
+        for (index, value) in values[..<(former ? 10 : 14)].enumerated() {
             guard let value else { continue }
             // Valkey may be told to call the mode by its own name.
             let name = index == 4 ? "redis_mode" : String(decoding: Self.names[index], as: UTF8.self)

@@ -19,6 +19,13 @@ struct RedisReaders {
         slowlog = SlowlogReader(base: base)
         clients = ClientListReader(base: base, options: options)
         modules = ModuleReader(base: base)
-        checks = []
+        let optional: [(any RedisCheck)?] = [
+            KeyCheck(base: base, options: options), KeyCountCheck(base: base, options: options),
+            StreamCheck(base: base, options: options), SearchIndexCheck(base: base, options: options),
+            ScriptCheck(base: base, options: options),
+        ]
+        checks =
+            [SentinelCheck(base: base, options: options)] + optional.compactMap { $0 }
+            + [KeyGroupCheck(base: base, options: options)]
     }
 }

@@ -91,7 +91,7 @@ public actor RedisTarget: MetricSource {
         if let session, session.isOpen { return session }
         let opened = try RedisSession(
             to: address, clientName: options.setClientName ? "redis_exporter" : nil,
-            by: min(deadline, .after(options.connectionTimeout)))
+            followsKeys: options.isCluster, by: min(deadline, .after(options.connectionTimeout)))
         exporter.connects += 1
         session = opened
         return opened

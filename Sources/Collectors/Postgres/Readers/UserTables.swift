@@ -89,7 +89,7 @@ final class UserTablesReader: PostgresReader {
     }
 
     private func sizeFamilies(_ rows: PostgresRows) -> [Family] {
-        guard let labels = table.labelsOfRows.first, let schema = rows.column("schemaname"),
+        guard let labels = table.labelsOfRows.first, let schema = rows.column("nspname"),
             let name = rows.column("relname"), labels.count == rows.count
         else { return [] }
         var indexes = Family(UserTablesReader.indexSize)

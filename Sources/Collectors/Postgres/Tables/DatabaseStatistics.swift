@@ -18,7 +18,7 @@ extension PostgresCollector {
                             "Number of backends currently connected to this database. This is the only column in this "
                                 + "view that returns a value reflecting current state; all other columns return the "
                                 + "accumulated values since the last reset."),
-                        "numbackends", whenNull: .dropsRow),
+                        "numbackends", whenNull: .dropsRowOrNaN),
                     column("xact_commit", "Number of transactions in this database that have been committed"),
                     column("xact_rollback", "Number of transactions in this database that have been rolled back"),
                     column("blks_read", "Number of disk blocks read in this database"),
@@ -60,7 +60,7 @@ extension PostgresCollector {
                         .counter(
                             "pg_stat_database_active_time_seconds_total",
                             "Time spent executing SQL statements in this database, in seconds"),
-                        PostgresSQL("active_time").since(14), whenNull: .dropsRow, .milliseconds),
+                        PostgresSQL("active_time").since(14), whenNull: .dropsRowOrNaN, .milliseconds),
                     untyped("active_time", since: 14),
                     untyped("session_time", since: 14),
                     untyped("idle_in_transaction_time", since: 14),
@@ -90,7 +90,7 @@ extension PostgresCollector {
 
     private static func column(_ name: String, _ help: String) -> PostgresValue {
         PostgresValue(
-            .counter("pg_stat_database_\(name)", help), PostgresSQL(stringLiteral: name), whenNull: .dropsRow)
+            .counter("pg_stat_database_\(name)", help), PostgresSQL(stringLiteral: name), whenNull: .dropsRowOrNaN)
     }
 
     private static func untyped(

@@ -3,84 +3,122 @@ import Metrics
 extension PostgresCollector {
     /// Of a table, with the database that only names it.
     private static let tableLabels = [
-        PostgresLabel("datname", "current_database()"), PostgresLabel("schemaname"), PostgresLabel("relname"),
+        PostgresLabel("datname", "current_database()"), PostgresLabel("schemaname", "nspname"),
+        PostgresLabel("relname"),
     ]
 
-    static let userTablesTable = PostgresTable(
-        from: "pg_stat_user_tables",
-        PostgresSeries(
-            tableLabels,
-            [
-                tables("seq_scan", .counter, "Number of sequential scans initiated on this table"),
-                tables("seq_tup_read", .counter, "Number of live rows fetched by sequential scans"),
-                tables("idx_scan", .counter, "Number of index scans initiated on this table"),
-                tables("idx_tup_fetch", .counter, "Number of live rows fetched by index scans"),
-                tables("n_tup_ins", .counter, "Number of rows inserted"),
-                tables("n_tup_upd", .counter, "Number of rows updated"),
-                tables("n_tup_del", .counter, "Number of rows deleted"),
-                tables(
-                    "n_tup_hot_upd", .counter,
-                    "Number of rows HOT updated (i.e., with no separate index update required)"),
-                tables("n_live_tup", .gauge, "Estimated number of live rows"),
-                tables("n_dead_tup", .gauge, "Estimated number of dead rows"),
-                tables("n_mod_since_analyze", .gauge, "Estimated number of rows changed since last analyze"),
-                times(
-                    "last_vacuum",
-                    "Last time at which this table was manually vacuumed (not counting VACUUM FULL)"),
-                times("last_autovacuum", "Last time at which this table was vacuumed by the autovacuum daemon"),
-                times("last_analyze", "Last time at which this table was manually analyzed"),
-                times("last_autoanalyze", "Last time at which this table was analyzed by the autovacuum daemon"),
-                tables(
-                    "vacuum_count", .counter,
-                    "Number of times this table has been manually vacuumed (not counting VACUUM FULL)"),
-                tables(
-                    "autovacuum_count", .counter,
-                    "Number of times this table has been vacuumed by the autovacuum daemon"),
-                tables("analyze_count", .counter, "Number of times this table has been manually analyzed"),
-                tables(
-                    "autoanalyze_count", .counter,
-                    "Number of times this table has been analyzed by the autovacuum daemon"),
-            ]))
+    /// What `pg_stat_user_tables` and `pg_statio_user_tables` are made of, as one source: together the two views cost the
+    /// server twice as much. Indexes are summed up once for all tables and not for each.
+    private static let relations = PostgresSQL(
+        stringLiteral: relations(kinds: "'r', 't', 'm'")
+    ).but(since: 14, relations(kinds: "'r', 't', 'm', 'p'"))
 
-    private static func tables(_ column: String, _ kind: Metric.Kind, _ help: String) -> PostgresValue {
-        PostgresValue(Metric("pg_stat_user_tables_\(column)", kind, help), PostgresSQL(stringLiteral: column))
+    private static func relations(kinds: String) -> String {
+        """
+        pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+        LEFT JOIN sums i ON i.indrelid = c.oid LEFT JOIN sums x ON x.indrelid = c.reltoastrelid \
+        WHERE c.relkind IN (\(kinds)) AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
+        AND n.nspname !~ '^pg_toast'
+        """
+    }
+
+    /// By table, for all tables that the server did not come with.
+    private static let indexSums = """
+        WITH sums AS MATERIALIZED (SELECT indrelid, sum(pg_stat_get_numscans(indexrelid)) AS scans, \
+        sum(pg_stat_get_tuples_fetched(indexrelid)) AS fetched, \
+        sum(pg_stat_get_blocks_fetched(indexrelid)) AS blocks, sum(pg_stat_get_blocks_hit(indexrelid)) AS hits \
+        FROM pg_index WHERE indrelid >= 16384 GROUP BY indrelid)
+        """
+
+    private static let companions = PostgresCompanions(
+        name: "relations", members: [("stat_user_tables", [tableSeries]), ("statio_user_tables", [ioSeries])])
+
+    static let userTablesTable = PostgresTable(with: indexSums, from: relations, companions: companions, tableSeries)
+
+    static let ioUserTables = PostgresCollector(
+        "statio_user_tables", on: true, perDatabase: true,
+        PostgresTable(with: indexSums, from: relations, companions: companions, ioSeries))
+
+    private static let tableSeries = PostgresSeries(
+        tableLabels,
+        [
+            tables("seq_scan", .counter, "Number of sequential scans initiated on this table", "numscans"),
+            tables("seq_tup_read", .counter, "Number of live rows fetched by sequential scans", "tuples_returned"),
+            PostgresValue(
+                .counter("pg_stat_user_tables_idx_scan", "Number of index scans initiated on this table"), "i.scans"),
+            PostgresValue(
+                .counter("pg_stat_user_tables_idx_tup_fetch", "Number of live rows fetched by index scans"),
+                "i.fetched + pg_stat_get_tuples_fetched(c.oid)"),
+            tables("n_tup_ins", .counter, "Number of rows inserted", "tuples_inserted"),
+            tables("n_tup_upd", .counter, "Number of rows updated", "tuples_updated"),
+            tables("n_tup_del", .counter, "Number of rows deleted", "tuples_deleted"),
+            tables(
+                "n_tup_hot_upd", .counter,
+                "Number of rows HOT updated (i.e., with no separate index update required)", "tuples_hot_updated"),
+            tables("n_live_tup", .gauge, "Estimated number of live rows", "live_tuples"),
+            tables("n_dead_tup", .gauge, "Estimated number of dead rows", "dead_tuples"),
+            tables(
+                "n_mod_since_analyze", .gauge, "Estimated number of rows changed since last analyze",
+                "mod_since_analyze"),
+            times(
+                "last_vacuum", "Last time at which this table was manually vacuumed (not counting VACUUM FULL)"),
+            times("last_autovacuum", "Last time at which this table was vacuumed by the autovacuum daemon"),
+            times("last_analyze", "Last time at which this table was manually analyzed"),
+            times("last_autoanalyze", "Last time at which this table was analyzed by the autovacuum daemon"),
+            tables(
+                "vacuum_count", .counter,
+                "Number of times this table has been manually vacuumed (not counting VACUUM FULL)", "vacuum_count"),
+            tables(
+                "autovacuum_count", .counter,
+                "Number of times this table has been vacuumed by the autovacuum daemon", "autovacuum_count"),
+            tables(
+                "analyze_count", .counter, "Number of times this table has been manually analyzed", "analyze_count"),
+            tables(
+                "autoanalyze_count", .counter,
+                "Number of times this table has been analyzed by the autovacuum daemon", "autoanalyze_count"),
+        ])
+
+    private static func tables(
+        _ column: String, _ kind: Metric.Kind, _ help: String, _ function: String
+    ) -> PostgresValue {
+        PostgresValue(
+            Metric("pg_stat_user_tables_\(column)", kind, help),
+            PostgresSQL(stringLiteral: "pg_stat_get_\(function)(c.oid)"))
     }
 
     private static func times(_ column: String, _ help: String) -> PostgresValue {
         PostgresValue(
-            .gauge("pg_stat_user_tables_\(column)", help), PostgresSQL(stringLiteral: "date_part('epoch', \(column))"),
-            .wholeSeconds)
+            .gauge("pg_stat_user_tables_\(column)", help),
+            PostgresSQL(stringLiteral: "date_part('epoch', pg_stat_get_\(column)_time(c.oid))"), .wholeSeconds)
     }
 
-    static let ioUserTables = PostgresCollector(
-        "statio_user_tables", on: true, perDatabase: true,
-        PostgresTable(
-            from: "pg_statio_user_tables",
-            PostgresSeries(
-                tableLabels,
-                [
-                    blocks("heap_blocks_read", "heap_blks_read", "Number of disk blocks read from this table"),
-                    blocks("heap_blocks_hit", "heap_blks_hit", "Number of buffer hits in this table"),
-                    blocks(
-                        "idx_blocks_read", "idx_blks_read",
-                        "Number of disk blocks read from all indexes on this table"),
-                    blocks("idx_blocks_hit", "idx_blks_hit", "Number of buffer hits in all indexes on this table"),
-                    blocks(
-                        "toast_blocks_read", "toast_blks_read",
-                        "Number of disk blocks read from this table's TOAST table (if any)"),
-                    blocks(
-                        "toast_blocks_hit", "toast_blks_hit",
-                        "Number of buffer hits in this table's TOAST table (if any)"),
-                    blocks(
-                        "tidx_blocks_read", "tidx_blks_read",
-                        "Number of disk blocks read from this table's TOAST table indexes (if any)"),
-                    blocks(
-                        "tidx_blocks_hit", "tidx_blks_hit",
-                        "Number of buffer hits in this table's TOAST table indexes (if any)"),
-                ])))
+    private static let ioSeries = PostgresSeries(
+        tableLabels,
+        [
+            // A partitioned table has no blocks, and `pg_statio_user_tables` no row for it.
+            PostgresValue(
+                .counter("pg_statio_user_tables_heap_blocks_read", "Number of disk blocks read from this table"),
+                "CASE WHEN c.relkind <> 'p' THEN pg_stat_get_blocks_fetched(c.oid) - pg_stat_get_blocks_hit(c.oid) END",
+                whenNull: .dropsRow),
+            blocks("heap_blocks_hit", "Number of buffer hits in this table", "pg_stat_get_blocks_hit(c.oid)"),
+            blocks(
+                "idx_blocks_read", "Number of disk blocks read from all indexes on this table", "i.blocks - i.hits"),
+            blocks("idx_blocks_hit", "Number of buffer hits in all indexes on this table", "i.hits"),
+            blocks(
+                "toast_blocks_read", "Number of disk blocks read from this table's TOAST table (if any)",
+                "pg_stat_get_blocks_fetched(c.reltoastrelid) - pg_stat_get_blocks_hit(c.reltoastrelid)"),
+            blocks(
+                "toast_blocks_hit", "Number of buffer hits in this table's TOAST table (if any)",
+                "pg_stat_get_blocks_hit(c.reltoastrelid)"),
+            blocks(
+                "tidx_blocks_read", "Number of disk blocks read from this table's TOAST table indexes (if any)",
+                "x.blocks - x.hits"),
+            blocks(
+                "tidx_blocks_hit", "Number of buffer hits in this table's TOAST table indexes (if any)", "x.hits"),
+        ])
 
-    private static func blocks(_ name: String, _ column: String, _ help: String) -> PostgresValue {
-        PostgresValue(.counter("pg_statio_user_tables_\(name)", help), PostgresSQL(stringLiteral: column))
+    private static func blocks(_ name: String, _ help: String, _ sql: PostgresSQL) -> PostgresValue {
+        PostgresValue(.counter("pg_statio_user_tables_\(name)", help), sql)
     }
 
     /// Its origin names no database. Ours does when several are watched, because the same names occur in each.

@@ -65,22 +65,36 @@ extension PostgresCollector {
                     CROSS JOIN (SELECT \(walPosition) AS lsn OFFSET 0) AS position
                     """),
             PostgresSeries(
+                clientLabels + [PostgresLabel("slot_name"), PostgresLabel("pid", "r.pid")],
                 [
-                    PostgresLabel("application_name"), PostgresLabel("client_addr", "host(client_addr)"),
-                    PostgresLabel("state"), PostgresLabel("slot_name"), PostgresLabel("pid", "r.pid"),
-                ],
-                [
-                    PostgresValue(
-                        .gauge("pg_stat_replication_pg_current_wal_lsn_bytes", "WAL position in bytes"),
-                        "lsn - '0/0'", whenNull: .omitted),
-                    PostgresValue(
-                        .gauge("pg_stat_replication_pg_wal_lsn_diff", "Lag in bytes between master and slave"),
-                        "pg_wal_lsn_diff(lsn, replay_lsn)", whenNull: .omitted),
+                    walBytes, walDifference,
                     PostgresValue(
                         .gauge(
                             "pg_stat_replication_pg_xlog_location_diff", "Lag in bytes between master and slave"),
                         PostgresSQL.never),
+                ]),
+            // postgres_exporter 0.11 looked for a column `slot_name`, found none, and took the first one: the pid.
+            PostgresSeries(
+                clientLabels + [PostgresLabel("slot_name", "r.pid")], onlyAlias: true,
+                [
+                    walBytes, walDifference,
+                    PostgresValue(
+                        Metric(
+                            "pg_stat_replication_reply_time", .untyped, "Unknown metric from pg_stat_replication"),
+                        "date_part('epoch', reply_time)", whenNull: .omitted, .wholeSeconds),
                 ])))
+
+    private static let clientLabels = [
+        PostgresLabel("application_name"), PostgresLabel("client_addr", "host(client_addr)"), PostgresLabel("state"),
+    ]
+
+    private static let walBytes = PostgresValue(
+        .gauge("pg_stat_replication_pg_current_wal_lsn_bytes", "WAL position in bytes"), "lsn - '0/0'",
+        whenNull: .omitted)
+
+    private static let walDifference = PostgresValue(
+        .gauge("pg_stat_replication_pg_wal_lsn_diff", "Lag in bytes between master and slave"),
+        "pg_wal_lsn_diff(lsn, replay_lsn)", whenNull: .omitted)
 
     static let walReceiver = PostgresCollector(
         "stat_wal_receiver", on: false,

@@ -1,0 +1,58 @@
+import Metrics
+import Testing
+
+@testable import Collectors
+
+@Suite struct PostgresCatalogueTests {
+    /// What the catalogue of facts says of programs and not of servers, or leaves to the server.
+    private static let notOurs: Set<String> = [
+        // Metrics of the exporter's own process: our process has names of its own.
+        "postgres_exporter_config_last_reload_successful",
+        "postgres_exporter_config_last_reload_success_timestamp_seconds", "postgres_exporter_build_info",
+        // A pattern; SettingsTests has its members.
+        "pg_settings_<guc>[_seconds|_bytes]",
+    ]
+
+    @Test(.enabled(if: Facts.arePresent, "needs ../shared/data"))
+    func everyCollectorHasItsNamesTypesLabelsHelpAndDefault() throws {
+        let ours = Dictionary(uniqueKeysWithValues: PostgresCatalogue.all.map { ($0.name, $0) })
+        var expected: [String: Set<String>] = [:]
+        for row in try Facts.table("postgres.tsv") {
+            guard let metric = row["metric"], let group = row["collector"], !Self.notOurs.contains(metric) else {
+                continue
+            }
+            let collector = metric.hasPrefix("pg_stat_database_conflicts_") ? "stat_database" : group
+            let served: [PostgresCollector.Served]
+            if collector.hasPrefix("(") {
+                served = PostgresHealth.serves
+            } else {
+                let found = try #require(ours[collector], "\(collector)")
+                #expect(found.isOnByDefault == (row["default"] == "on"), "\(collector)")
+                served = found.serves
+            }
+            let match = try #require(served.first { $0.metric.name == metric }, "\(metric)")
+            #expect("\(match.metric.kind)" == row["type"], "\(metric)")
+            let labels = row["labels"]?.split(separator: ",").map(String.init) ?? []
+            #expect(Set(match.labels) == Set(labels), "\(metric)")
+            if let help = row["help"], !help.isEmpty { #expect(match.metric.help == help, "\(metric)") }
+            expected[collector, default: []].insert(metric)
+        }
+        for collector in PostgresCatalogue.all where collector.name != "settings" {
+            #expect(Set(collector.serves.map(\.metric.name)) == expected[collector.name], "\(collector.name)")
+        }
+    }
+
+    @Test(.enabled(if: Facts.arePresent, "needs ../shared/data"))
+    func everyOldNameIsAnAlias() throws {
+        let old = Set(
+            try Facts.table("aliases.tsv").compactMap { $0["old_name"] }.filter { $0.hasPrefix("pg_") })
+        // These come from the collectors themselves, because their values or labels differ too.
+        let special = StatementsReader.columns.map(\.old.name) + ["pg_stat_database_active_time"]
+        let served = PostgresCatalogue.all.flatMap(\.serves).map { Family($0.metric) }
+        #expect(Set(PostgresAliases.families(of: served).map(\.metric.name) + special) == old)
+    }
+
+    @Test func noTwoCollectorsShareAName() {
+        #expect(PostgresCatalogue.names.count == PostgresCatalogue.all.count)
+    }
+}
