@@ -181,8 +181,11 @@ extension RedisConnection {
         for (command, reply) in zip(commands, replies) {
             guard let reason = reply.errorText else { continue }
             switch command.name {
-            case "AUTH": throw .loginRefused(Self.withoutArguments(reason))
             case _ where reason.hasPrefix("NOAUTH"): throw .loginRefused(reason)
+            // Said to everybody who comes too late, whatever they asked.
+            case _ where reason.hasPrefix("ERR max number of clients"):
+                throw .refused(command: "connect", reason: reason)
+            case "AUTH": throw .loginRefused(Self.withoutArguments(reason))
             case "SELECT": throw .refused(command: "SELECT", reason: reason)
             default: continue
             }
