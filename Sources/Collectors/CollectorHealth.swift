@@ -7,16 +7,18 @@ public enum CollectorErrorClass: String, Sendable, CaseIterable {
     case timeout
     /// The server refused who we are, or what that user may ask.
     case permission
-    /// Nobody listens there, or the server does not know what was asked: an older version, a missing extension.
+    /// The server does not know what was asked: an older version, a missing extension, a renamed command.
     case missing
+    /// No server, no room in it, or a connection that ended.
+    case connection
     /// The answer waits for a lock that somebody else holds.
     case lock
-    /// The answer was not what the protocol allows, or the connection broke in the middle of it.
+    /// The answer was not what the protocol allows, or does not fit the question.
     case `protocol`
     case other
 }
 
-/// How the collectors of one target fare: duration and success of the last run, class of the last error.
+/// How the collectors of one target fare: duration and success and class of error of the last run.
 ///
 /// A plain value that the target's actor owns; it is told about every run and turns itself into families.
 public struct CollectorHealth: Sendable {
@@ -26,13 +28,14 @@ public struct CollectorHealth: Sendable {
         "outrigger_collector_success", "Whether the collector's last run succeeded.")
     public static let lastError = Metric.gauge(
         "outrigger_collector_last_error",
-        "Always 1; the class of the collector's latest error, kept after it recovered and absent before the first.")
+        "1 while a collector fails for this class of reasons, 0 after it works again.")
 
     private struct Run {
         let labels: Labels
         var took: Duration
-        var succeeded: Bool
-        var lastError: (errorClass: CollectorErrorClass, labels: Labels)?
+        var error: CollectorErrorClass?
+        /// Every class that it failed for so far, so that a series goes to 0 and does not vanish.
+        var classes: [(errorClass: CollectorErrorClass, labels: Labels)] = []
     }
 
     private let target: Labels
@@ -46,13 +49,14 @@ public struct CollectorHealth: Sendable {
     public mutating func record(_ collector: String, took: Duration, error: CollectorErrorClass? = nil) {
         if runs[collector] == nil {
             order.append(collector)
-            runs[collector] = Run(
-                labels: target.adding([Label("collector", collector)]), took: took, succeeded: true)
+            runs[collector] = Run(labels: target.adding([Label("collector", collector)]), took: took)
         }
         runs[collector]?.took = took
-        runs[collector]?.succeeded = error == nil
-        guard let error, let run = runs[collector], run.lastError?.errorClass != error else { return }
-        runs[collector]?.lastError = (error, run.labels.adding([Label("class", error.rawValue)]))
+        runs[collector]?.error = error
+        guard let error, let run = runs[collector], !run.classes.contains(where: { $0.errorClass == error }) else {
+            return
+        }
+        runs[collector]?.classes.append((error, run.labels.adding([Label("class", error.rawValue)])))
     }
 
     /// Collectors in the order in which they first ran.
@@ -63,8 +67,10 @@ public struct CollectorHealth: Sendable {
         for name in order {
             guard let run = runs[name] else { continue }
             durations.samples.append(Sample(run.labels, run.took.seconds))
-            successes.samples.append(Sample(run.labels, run.succeeded ? 1 : 0))
-            if let last = run.lastError { errors.samples.append(Sample(last.labels, 1)) }
+            successes.samples.append(Sample(run.labels, run.error == nil ? 1 : 0))
+            for (errorClass, labels) in run.classes {
+                errors.samples.append(Sample(labels, errorClass == run.error ? 1 : 0))
+            }
         }
         return [durations, successes, errors]
     }

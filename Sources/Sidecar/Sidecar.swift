@@ -11,6 +11,7 @@ actor Sidecar {
     private var configuration: Configuration
     private let registry: Registry
     private let own: OwnMetrics
+    private let pages = CurrentRouter()
     private var servers: [HTTPServer] = []
 
     /// - Parameter load: reads the configuration anew; called at every reload.
@@ -47,9 +48,10 @@ actor Sidecar {
     func listen() throws(HTTPServer.Failure) {
         var limits = HTTPServer.Limits()
         limits.connections = configuration.web.maxConnections
-        let router = router()
+        let pages = pages
+        pages.replace(router())
         for address in configuration.web.listen {
-            let server = try HTTPServer(address, limits: limits) { await router.answer($0) }
+            let server = try HTTPServer(address, limits: limits) { await pages.current.answer($0) }
             servers.append(server)
             Log.info("serving", ["address": "\(server.address)"])
         }
@@ -82,6 +84,7 @@ actor Sidecar {
             }
             registry.replaceSources(try Sidecar.sources(for: fresh, own))
             configuration = fresh
+            pages.replace(router())
             Log.setLevel(fresh.log)
             own.reloadSucceeded()
             Log.info("configuration reloaded", ["from": fresh.origin])
@@ -111,9 +114,12 @@ actor Sidecar {
     private func router() -> Router {
         let page = MetricsPage(registry: registry, settings: configuration.collect, duplicates: own.duplicates.with([]))
         let path = configuration.web.telemetryPath
+        let probes = ProbePages(configuration, page: page)
         let own = own
         return Router([
             .get(path) { await page.answer($0) },
+            .get("/probe") { await probes.probe($0) },
+            .get("/scrape") { await probes.scrape($0) },
             .get("/") { _ in LandingPage.answer(telemetryPath: path) },
             .get("/-/healthy") { _ in .text("Outrigger is healthy.\n") },
             .get("/-/ready") { _ in

@@ -24,14 +24,20 @@ import Testing
             ])
     }
 
-    @Test func theLatestErrorStaysAfterRecovery() {
+    @Test func aClassOfErrorsGoesToZeroWhenItIsOver() {
         var health = CollectorHealth()
         health.record("wal", took: .zero, error: .permission)
         health.record("wal", took: .zero, error: .timeout)
-        health.record("wal", took: .zero)
 
+        let labels = [
+            Labels(["class": "permission", "collector": "wal"]), Labels(["class": "timeout", "collector": "wal"]),
+        ]
+        #expect(health.families[2].samples.map(\.labels) == labels)
+        #expect(health.families[2].samples.map(\.value) == [0, 1])
+
+        health.record("wal", took: .zero)
         #expect(health.families[1].samples.map(\.value) == [1])
-        #expect(health.families[2].samples.map(\.labels) == [Labels(["class": "timeout", "collector": "wal"])])
+        #expect(health.families[2].samples.map(\.value) == [0, 0])
     }
 
     @Test func aLateTargetFailsEveryCollectorThatEverRan() {

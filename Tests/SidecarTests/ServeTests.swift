@@ -36,7 +36,7 @@ import Testing
     }
 
     @Test func aBrokenFileKeepsTheOldConfiguration() async throws {
-        let outrigger = try await RunningOutrigger.start(yaml: "log: {level: info}\n")
+        let outrigger = try await RunningOutrigger.start(["--collect.min-age=0"], yaml: "log: {level: info}\n")
         let file = outrigger.folder.path + "/outrigger.yml"
         try Files.write("log: {level: loud}\n", to: file)
         let refused = try await outrigger.get("/-/reload", ["-X", "POST"])

@@ -45,7 +45,8 @@ public struct CustomQuery: Sendable {
     let cache: Duration?
 
     /// - Parameters:
-    ///   - perDatabase: ask in every database that is watched and add a label `datname`, unless the query has one.
+    ///   - perDatabase: ask in every database that is watched. When that is more than one, a label `datname` is added,
+    ///     unless the query has one.
     ///   - cache: serve an answer again for this long.
     public init(
         _ name: String, sql: String, columns: [Column], perDatabase: Bool = false, cache: Duration? = nil
@@ -70,10 +71,10 @@ public struct CustomQuery: Sendable {
         let metrics = columns.filter { $0.use != .label }.map { column in
             PostgresCollector.Served(
                 metric: Metric("\(name)_\(column.name)", column.use.kind, column.help),
-                labels: labels + (addsDatabase ? ["datname"] : []))
+                labels: labels)
         }
         return PostgresCollector(name, on: true, perDatabase: isPerDatabase, serves: metrics) {
-            CustomQueryReader(self, metrics: metrics.map(\.metric), addsDatabase: addsDatabase)
+            CustomQueryReader(self, metrics: metrics.map(\.metric), mayAddDatabase: addsDatabase)
         }
     }
 }
@@ -94,14 +95,14 @@ final class CustomQueryReader: PostgresReader {
     private let query: CustomQuery
     private let labels: [CustomQuery.Column]
     private let values: [(column: CustomQuery.Column, metric: Metric)]
-    private let addsDatabase: Bool
+    private let mayAddDatabase: Bool
     private var memory = LabelMemory()
     private var validity = Validity()
     private var cached: [Family] = []
 
-    init(_ query: CustomQuery, metrics: [Metric], addsDatabase: Bool) {
+    init(_ query: CustomQuery, metrics: [Metric], mayAddDatabase: Bool) {
         self.query = query
-        self.addsDatabase = addsDatabase
+        self.mayAddDatabase = mayAddDatabase
         labels = query.columns.filter { $0.use == .label }
         values = Array(zip(query.columns.filter { $0.use != .label }, metrics))
     }
@@ -109,7 +110,8 @@ final class CustomQueryReader: PostgresReader {
     func questions(_ context: PostgresContext) -> [PostgresQuestion] {
         guard validity.hasEnded(at: context.now) else { return [] }
         let statement = query.sql.trimmingTrailingSemicolon
-        let sql = addsDatabase ? "SELECT current_database(), answer.* FROM (\(statement)\n) AS answer" : statement
+        let sql =
+            addsDatabase(context) ? "SELECT current_database(), answer.* FROM (\(statement)\n) AS answer" : statement
         return [PostgresQuestion(PostgresQuery(name: "custom_\(query.name)", sql: sql), apart: true)]
     }
 
@@ -131,8 +133,10 @@ final class CustomQueryReader: PostgresReader {
         }
     }
 
+    private func addsDatabase(_ context: PostgresContext) -> Bool { mayAddDatabase && context.hasSeveralDatabases }
+
     private func families(_ rows: PostgresRows, _ context: PostgresContext) throws(PostgresError) -> [Family] {
-        var labelColumns: [(name: String, column: Int)] = addsDatabase ? [("datname", 0)] : []
+        var labelColumns: [(name: String, column: Int)] = addsDatabase(context) ? [("datname", 0)] : []
         for label in labels { labelColumns.append((label.name, try column(label.name, of: rows))) }
         let labelsOfRows = memory.labels(rows, Array(0..<rows.count), columns: labelColumns.map(\.column)) { row in
             Labels(context.commonLabels + labelColumns.map { Label($0.name, rows.text(row, $0.column) ?? "") })
@@ -145,8 +149,8 @@ final class CustomQueryReader: PostgresReader {
             } else {
                 let place = try self.column(column.name, of: rows)
                 for row in 0..<rows.count {
-                    // What is no number costs only itself.
-                    guard let number = rows.number(row, place) else { continue }
+                    // What is neither number nor time costs only itself.
+                    guard let number = rows.number(row, place) ?? rows.unixTime(row, place) else { continue }
                     family.samples.append(Sample(labelsOfRows[row], number))
                 }
             }

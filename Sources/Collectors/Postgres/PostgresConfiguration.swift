@@ -83,8 +83,8 @@ extension PostgresTarget {
 }
 
 /// Patterns of names: `*` stands for any characters, `?` for one.
-enum NamePattern {
-    static func matches(_ name: String, _ pattern: String) -> Bool {
+public enum NamePattern {
+    public static func matches(_ name: String, _ pattern: String) -> Bool {
         let name = Array(name)
         let pattern = Array(pattern)
         var (place, wanted) = (0, 0)

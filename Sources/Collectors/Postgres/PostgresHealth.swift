@@ -23,9 +23,6 @@ struct PostgresHealth {
         "pg_scrape_collector_duration_seconds", "postgres_exporter: Duration of a collector scrape.")
     static let collectorSuccess = Metric.gauge(
         "pg_scrape_collector_success", "postgres_exporter: Whether a collector succeeded.")
-    static let collectorError = Metric.gauge(
-        "outrigger_collector_last_error",
-        "1 while a collector fails for this class of reasons, 0 after it works again.")
     static let connectionAge = Metric.gauge(
         "outrigger_postgres_connection_age_seconds", "Age of the connection that the server is asked over.")
     static let connectionsOpened = Metric.counter(
@@ -40,7 +37,7 @@ struct PostgresHealth {
             .init(metric: version, labels: ["server", "short_version", "version"]),
             .init(metric: collectorDuration, labels: ["collector"]),
             .init(metric: collectorSuccess, labels: ["collector"]),
-            .init(metric: collectorError, labels: ["class", "collector"]),
+            .init(metric: CollectorHealth.lastError, labels: ["class", "collector"]),
         ]
 
     /// How one collector did in all databases together.
@@ -51,11 +48,9 @@ struct PostgresHealth {
     }
 
     private let target: String
-    private var failing: [String: PostgresError.Kind] = [:]
     /// What the log has last said of a collector that fails for reasons of its own.
     private var logged: [String: PostgresError.Kind] = [:]
-    /// Every class that a collector has failed for, so that its series goes to 0 and does not vanish.
-    private var classes: [String: Set<PostgresError.Kind>] = [:]
+    private var lastErrors: [String: PostgresError.Kind] = [:]
     private var downSince: PostgresError?
 
     init(target: String) { self.target = target }
@@ -73,14 +68,12 @@ struct PostgresHealth {
 
     mutating func record(_ result: Result, of collector: String) {
         guard let error = result.error else {
-            failing[collector] = nil
             if logged.removeValue(forKey: collector) != nil {
                 Log.info("postgres collector works again", ["target": target, "collector": collector])
             }
             return
         }
-        classes[collector, default: []].insert(error.kind)
-        failing[collector] = error.kind
+        lastErrors[collector] = error.kind
         // That the server is down is said once, and not for every collector.
         guard !result.isConnectionError, logged.updateValue(error.kind, forKey: collector) != error.kind else { return }
         Log.warn(
@@ -94,16 +87,16 @@ struct PostgresHealth {
     ) -> [Family] {
         var duration = Family(PostgresHealth.collectorDuration)
         var success = Family(PostgresHealth.collectorSuccess)
-        var errors = Family(PostgresHealth.collectorError)
+        var errors = Family(CollectorHealth.lastError)
         for (collector, result) in results {
             for name in [collector] + (aliases ? PostgresAliases.collectors[collector].map { [$0] } ?? [] : []) {
                 let labels = Labels(common + [Label("collector", name)])
                 duration.samples.append(Sample(labels, result.duration.seconds))
                 success.samples.append(Sample(labels, result.error == nil ? 1 : 0))
             }
-            for kind in PostgresError.Kind.allCases where classes[collector]?.contains(kind) == true {
+            if let kind = lastErrors[collector] {
                 let labels = Labels(common + [Label("class", kind.rawValue), Label("collector", collector)])
-                errors.samples.append(Sample(labels, failing[collector] == kind ? 1 : 0))
+                errors.samples.append(Sample(labels, 1))
             }
         }
         return [duration, success, errors]

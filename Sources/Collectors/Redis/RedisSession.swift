@@ -113,6 +113,8 @@ extension CollectorErrorClass {
         let lowered = reason.lowercased()
         if ["NOPERM", "NOAUTH", "WRONGPASS", "ERR invalid password"].contains(where: { reason.hasPrefix($0) }) {
             self = .permission
+        } else if lowered.contains("max number of clients") {
+            self = .connection
         } else if lowered.hasPrefix("err unknown") || lowered.contains("unknown command")
             || lowered.contains("wrong number of arguments") || lowered.contains("not supported")
             || lowered.contains("command is not available") || lowered.contains("disabled")
@@ -131,8 +133,8 @@ extension CollectorErrorClass {
         switch error {
         case .timedOut: self = .timeout
         case .loginRefused: self = .permission
-        case .cannotResolve, .cannotConnect: self = .missing
-        case .closed, .protocolBroken, .replyTooLong: self = .protocol
+        case .cannotResolve, .cannotConnect, .closed: self = .connection
+        case .protocolBroken, .replyTooLong: self = .protocol
         case .refused(_, let reason): self = CollectorErrorClass(refusal: reason)
         case .tlsUnsupported: self = .other
         }

@@ -15,6 +15,7 @@ public actor RedisTarget: MetricSource {
     private var readers: RedisReaders
     private var session: RedisSession?
     private var exporter: RedisExporterMetrics
+    private var outages: OutageLog
     private let late: Mutex<RedisExporterMetrics>
 
     public nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe thread.asUnownedSerialExecutor() }
@@ -28,6 +29,7 @@ public actor RedisTarget: MetricSource {
         targetLabels = name.map { Labels(["target": $0]) } ?? .none
         readers = RedisReaders(base: targetLabels, options: options)
         exporter = RedisExporterMetrics(labels: targetLabels)
+        outages = OutageLog("redis", at: "\(address)")
         late = Mutex(exporter)
     }
 
@@ -43,8 +45,8 @@ public actor RedisTarget: MetricSource {
             session = nil
             harvest = RedisHarvest(selection: round.selection, began: began)
             harvest.record("redis", [], error: CollectorErrorClass(error))
-            Log.warn("redis not scraped", ["address": "\(address)", "error": "\(error)"])
         }
+        outages.note(failure?.description)
         exporter.record(harvest, took: .now - began, failure: failure, session: session)
         late.withLock { $0 = exporter }
         return harvest.collected + [Collected("redis", exporter.families)]

@@ -7,8 +7,12 @@ import Synchronization
 enum NameResolution {
     private static let pending = Mutex<Set<String>>([])
 
+    /// - Parameter lookUp: what asks the name servers; another one for tests.
     /// - Returns: numeric addresses in the resolver's order, at most eight.
-    static func addresses(of host: String, by deadline: Deadline) throws(PostgresError) -> [String] {
+    static func addresses(
+        of host: String, by deadline: Deadline,
+        lookUp: @escaping @Sendable (String) -> Result<[String], PostgresError> = NameResolution.lookUp
+    ) throws(PostgresError) -> [String] {
         if isNumeric(host) { return [host] }
         guard pending.withLock({ $0.insert(host).inserted }) else {
             throw PostgresError(.connection, "resolve host \"\(host)\": an earlier look-up has not come back")
@@ -36,7 +40,7 @@ enum NameResolution {
             || host.contains("%")  // an IPv6 address with a zone
     }
 
-    private static func lookUp(_ host: String) -> Result<[String], PostgresError> {
+    @Sendable static func lookUp(_ host: String) -> Result<[String], PostgresError> {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var first: UnsafeMutablePointer<addrinfo>?

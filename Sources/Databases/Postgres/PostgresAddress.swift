@@ -30,6 +30,13 @@ public struct PostgresAddress: Sendable, Equatable {
             if let value = option.pointee.val { set(String(cString: keyword), String(cString: value)) }
             option += 1
         }
+        // A password with an unescaped @ or / in a URL ends up as a part of these, and they are named in messages.
+        let isHost = (self["host"] ?? "").split(separator: ",").allSatisfy { !$0.dropFirst().contains("@") }
+        let isPort = (self["port"] ?? "").allSatisfy { $0.isNumber || $0 == "," }
+        guard isHost && isPort else {
+            throw PostgresError(
+                .connection, "not a connection string: is an @, / or : in it not written as %40, %2F, %3A?")
+        }
     }
 
     /// The value that was given for a keyword, or that libpq's environment variable holds for the few that decide

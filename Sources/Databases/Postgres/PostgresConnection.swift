@@ -146,7 +146,11 @@ public final class PostgresConnection {
             }
             let error = PostgresError(
                 sqlState: String(cString: state), message: PostgresConnection.oneLine(message ?? "unknown error"))
-            if error.kind == .connection { throw error }
+            // Such a code may come from a statement that itself connects to somewhere; ours ends with FATAL or PANIC.
+            let severity = PQresultErrorField(result, Int32(UInt8(ascii: "V"))).map { String(cString: $0) }
+            if severity == "FATAL" || severity == "PANIC" {
+                throw PostgresError(.connection, error.message, sqlState: error.sqlState)
+            }
             return .failed(error)
         default:
             PQclear(result)

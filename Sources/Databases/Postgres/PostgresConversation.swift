@@ -168,7 +168,8 @@ public final class PostgresConversation {
             name: "outrigger_timeouts",
             sql: """
                 SELECT pg_catalog.set_config('statement_timeout', $1, false),
-                    pg_catalog.set_config('lock_timeout', $2, false), pg_catalog.set_config('jit', 'off', false)
+                    pg_catalog.set_config('lock_timeout', $2, false), pg_catalog.set_config('jit', 'off', false),
+                    pg_catalog.set_config('datestyle', 'ISO', false)
                 """,
             parameters: ["\(max(1, timeouts.statement.milliseconds))ms", "\(max(1, timeouts.lock.milliseconds))ms"])
     }

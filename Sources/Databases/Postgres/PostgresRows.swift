@@ -36,6 +36,31 @@ public final class PostgresRows {
         return PostgresRows.number(cell)
     }
 
+    /// A time in ISO form, which our sessions ask for, as whole seconds since 1970; without a zone it is UTC. Nil for
+    /// columns of other types.
+    public func unixTime(_ row: Int, _ column: Int) -> Double? {
+        // The numbers of date, timestamp and timestamptz in pg_type.
+        guard [1082, 1114, 1184].contains(PQftype(result, Int32(column))), let text = text(row, column) else {
+            return nil
+        }
+        if text.hasSuffix("infinity") { return text.hasPrefix("-") ? -.infinity : .infinity }
+        guard let match = text.wholeMatch(of: PostgresRows.isoTime) else { return nil }
+        var time = tm()
+        time.tm_year = (Int32(match.1) ?? 0) - 1900
+        time.tm_mon = (Int32(match.2) ?? 0) - 1
+        time.tm_mday = Int32(match.3) ?? 0
+        if let (_, hours, minutes, seconds) = match.4.flatMap({ $0.wholeMatch(of: PostgresRows.clock)?.output }) {
+            time.tm_hour = Int32(hours) ?? 0
+            time.tm_min = Int32(minutes) ?? 0
+            time.tm_sec = Int32(seconds) ?? 0
+        }
+        var offset = 0
+        for part in (match.6 ?? "").split(separator: ":").enumerated() {
+            offset += (Int(part.element) ?? 0) * [3600, 60, 1][part.offset]
+        }
+        return Double(timegm(&time) - (match.5 == "-" ? -offset : offset))
+    }
+
     /// What is not UTF-8 becomes U+FFFD.
     public func text(_ row: Int, _ column: Int) -> String? {
         cell(row, column).map { String(decoding: $0, as: UTF8.self) }
@@ -79,6 +104,11 @@ public final class PostgresRows {
             return place == end
         }
     }
+
+    /// Date, time of day, sign and digits of the zone.
+    private nonisolated(unsafe) static let isoTime =
+        #/([0-9]+)-([0-9]+)-([0-9]+)(?: ([0-9:]+)(?:\.[0-9]+)?)?(?:([+-])([0-9:]+))?/#
+    private nonisolated(unsafe) static let clock = #/([0-9]+):([0-9]+):([0-9]+)/#
 
     private static func append(length: UInt32, to key: inout [UInt8]) {
         withUnsafeBytes(of: length) { key.append(contentsOf: $0) }

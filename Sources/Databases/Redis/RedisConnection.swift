@@ -5,9 +5,8 @@ import Runtime
 
 /// One connection to a Redis or Valkey, logged in, that asks many commands in one round trip.
 ///
-/// It blocks its thread, never longer than the deadline it is given, so it belongs to an actor on a `BlockingThread`.
-/// One thing cannot be bounded: a host *name* is resolved by the system's resolver. Addresses in digits skip it. After an
-/// error the connection is closed and of no more use.
+/// It blocks its thread, never longer than the deadline it is given, so it belongs to an actor on a `BlockingThread`. After
+/// an error the connection is closed and of no more use.
 public final class RedisConnection {
     public let address: RedisAddress
     /// How long connecting took, without logging in.
@@ -120,7 +119,7 @@ extension RedisConnection {
             return try finish(redisConnectUnixNonBlock(path), to: path, by: deadline)
         case .tcp(let host, let port):
             var failure = RedisError.cannotResolve(host: host, reason: "no address")
-            let candidates = try resolve(host)
+            let candidates = try resolve(host, by: deadline)
             for (index, candidate) in candidates.enumerated() {
                 // An address that swallows packets must not eat the time of the next one.
                 let share = deadline.remaining / (candidates.count - index)
@@ -160,26 +159,14 @@ extension RedisConnection {
         }
     }
 
-    /// The addresses of a host in digits, in the order in which they are to be tried. Blocks when it is a name.
-    private static func resolve(_ host: String) throws(RedisError) -> [String] {
-        var hints = addrinfo()
-        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-        var list: UnsafeMutablePointer<addrinfo>?
-        let code = getaddrinfo(host, nil, &hints, &list)
-        guard code == 0 else { throw .cannotResolve(host: host, reason: String(cString: gai_strerror(code))) }
-        defer { freeaddrinfo(list) }
-        var texts: [String] = []
-        var entry = list
-        while let info = entry {
-            var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
-            let failed = getnameinfo(
-                info.pointee.ai_addr, info.pointee.ai_addrlen, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST)
-            if failed == 0 {
-                texts.append(String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self))
-            }
-            entry = info.pointee.ai_next
+    /// The addresses of a host in digits, in the order in which they are to be tried.
+    private static func resolve(_ host: String, by deadline: Deadline) throws(RedisError) -> [String] {
+        do throws(PostgresError) {
+            return try NameResolution.addresses(of: host, by: deadline)
+        } catch {
+            if error.kind == .timeout { throw .timedOut(step: "resolve \(host)") }
+            throw .cannotResolve(host: host, reason: error.message)
         }
-        return texts
     }
 
     private func logIn(as clientName: String?, by deadline: Deadline) throws(RedisError) {
@@ -194,8 +181,11 @@ extension RedisConnection {
         for (command, reply) in zip(commands, replies) {
             guard let reason = reply.errorText else { continue }
             switch command.name {
-            case "AUTH": throw .loginRefused(Self.withoutArguments(reason))
             case _ where reason.hasPrefix("NOAUTH"): throw .loginRefused(reason)
+            // Said to everybody who comes too late, whatever they asked.
+            case _ where reason.hasPrefix("ERR max number of clients"):
+                throw .refused(command: "connect", reason: reason)
+            case "AUTH": throw .loginRefused(Self.withoutArguments(reason))
             case "SELECT": throw .refused(command: "SELECT", reason: reason)
             default: continue
             }

@@ -11,6 +11,7 @@ struct Configuration {
     let log: Log.Level
     let compatAliases: Bool
     let targets: Targets
+    let probes: Probes
 
     struct Web {
         let listen: [ListenAddress]
@@ -34,6 +35,7 @@ struct Configuration {
             "compat.aliases", default: false,
             "Serve the metric names, labels and series of older exporters beside the current ones.")
         targets = try Targets(settings, aliases: compatAliases)
+        probes = try Probes(settings)
     }
 
     /// Reads the file that `--config` or `OUTRIGGER_CONFIG` names, the environment and the flags.

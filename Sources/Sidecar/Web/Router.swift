@@ -1,4 +1,5 @@
 import Runtime
+import Synchronization
 
 /// Which handler answers which path. A new page is a row.
 struct Router: Sendable {
@@ -39,4 +40,13 @@ struct Router: Sendable {
         }
         return await route.handler(request)
     }
+}
+
+/// The router of the present configuration; a reload puts another one in its place.
+final class CurrentRouter: Sendable {
+    private let router = Mutex(Router([]))
+
+    var current: Router { router.withLock { $0 } }
+
+    func replace(_ fresh: Router) { router.withLock { $0 = fresh } }
 }

@@ -52,6 +52,26 @@ import Testing
         #expect(Set(PostgresAliases.families(of: served).map(\.metric.name) + special) == old)
     }
 
+    @Test(.enabled(if: Facts.arePresent, "needs ../shared/data"))
+    func everyNameThatTheOldExporterServedIsKnown() throws {
+        let page = Page(try Facts.text("captured_postgres_exporter_0.11.1_full.txt"))
+        let served = PostgresCatalogue.all.flatMap(\.serves).map(\.metric) + PostgresHealth.serves.map(\.metric)
+        let aliases = PostgresAliases.families(of: served.map { Family($0) }).map(\.metric)
+        let known = Set(
+            (served + aliases + StatementsReader.oldMetrics + DatabaseAliases.metrics).map {
+                "\($0.name) \($0.kind)"
+            })
+        let processes = ["go_", "process_", "promhttp_", "postgres_exporter_", "pg_settings_"]
+        for (name, kind) in page.types where !processes.contains(where: name.hasPrefix) {
+            #expect(known.contains("\(name) \(kind)"))
+        }
+    }
+
+    /// What the tables of the catalogue serve only when the old names are on.
+    private enum DatabaseAliases {
+        static let metrics = PostgresTable.statDatabase.series.flatMap(\.values).filter(\.isOnlyAlias).map(\.metric)
+    }
+
     @Test func noTwoCollectorsShareAName() {
         #expect(PostgresCatalogue.names.count == PostgresCatalogue.all.count)
     }

@@ -55,7 +55,7 @@ import Testing
         let page = try await patiently(target) { $0.value("pg_up") == 1 }
         #expect(page.value("pg_up") == 1)
         #expect(page.value(success("locks")) == 1)
-        #expect(page.value(#"outrigger_collector_last_error{class="connection",collector="locks"}"#) == 0)
+        #expect(page.value(#"outrigger_collector_last_error{class="connection",collector="locks"}"#) == 1)
         // A connection that ended unseen does not cost a scrape.
         try await again.sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'outrigger'")

@@ -85,6 +85,9 @@ final class StatementsReader: PostgresReader {
             (.counter("pg_stat_statements_\($0)", "Total number of \($1) by the statement"), "sum(\($0))")
         }
 
+    /// In the order of their columns.
+    static var oldMetrics: [Metric] { columns.map(\.old) + oldColumns.map(\.metric) }
+
     private var selection: StatementSelection?
     private var memory = LabelMemory()
     private var oldMemory = LabelMemory()
@@ -212,8 +215,7 @@ final class StatementsReader: PostgresReader {
         guard context.hasAliases else { return families }
 
         let old = oldMemory.labels(rows, shown, columns: [0, 1, 2]) { labels("rolname", $0) }
-        let metrics = StatementsReader.columns.map(\.old) + StatementsReader.oldColumns.map(\.metric)
-        for (column, metric) in metrics.enumerated() {
+        for (column, metric) in StatementsReader.oldMetrics.enumerated() {
             families.append(StatementsReader.family(metric, rows, shown, old, StatementsReader.firstValue + column))
         }
         return families

@@ -7,11 +7,14 @@ extension PostgresCollector {
         "stat_bgwriter", on: true,
         PostgresTable(
             from: PostgresSQL("pg_stat_bgwriter b").but(
-                since: 17, "pg_stat_bgwriter b, pg_stat_checkpointer c, \(ownWrites("writes + extends")) w"
+                since: 17,
+                "pg_stat_bgwriter b, pg_stat_checkpointer c, \(ownWrites("coalesce(writes, 0) + coalesce(extends, 0)")) w"
             ).but(
                 since: 18,
                 "pg_stat_bgwriter b, pg_stat_checkpointer c, "
-                    + ownWrites("(write_bytes + extend_bytes) / current_setting('block_size')::bigint") + " w"),
+                    + ownWrites(
+                        "(coalesce(write_bytes, 0) + coalesce(extend_bytes, 0)) / current_setting('block_size')::bigint"
+                    ) + " w"),
             PostgresSeries([
                 counter(
                     "checkpoints_timed", "Number of scheduled checkpoints that have been performed",

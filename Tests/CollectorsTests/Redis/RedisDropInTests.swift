@@ -8,7 +8,7 @@ import Testing
 @testable import Collectors
 
 /// Debian's redis_exporter 1.45 and ours look at the same server: whatever it serves, we serve.
-@Suite struct DropInTests {
+@Suite struct RedisDropInTests {
     private static let exporter = "/usr/bin/prometheus-redis-exporter"
 
     /// Series of its own that we leave out, with the reason.

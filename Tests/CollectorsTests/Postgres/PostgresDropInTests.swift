@@ -6,7 +6,7 @@ import Runtime
 import Testing
 
 /// Beside Debian's postgres_exporter 0.11.1, on the same server at the same moment.
-@Suite struct DropInTests {
+@Suite struct PostgresDropInTests {
     private static let exporter = "/usr/bin/prometheus-postgres-exporter"
 
     @Test(.enabled(if: FileManager.default.fileExists(atPath: exporter), "needs prometheus-postgres-exporter"))

@@ -1,0 +1,28 @@
+import Runtime
+
+/// Says when something begins to fail, when it fails for another reason, and when it works again; silent in between, so
+/// that a server that is down for a night does not fill the log.
+struct OutageLog {
+    private let subject: String
+    private let fields: String
+    private var failure: String?
+
+    /// - Parameters:
+    ///   - subject: such as `redis`.
+    ///   - address: where it is, without secrets.
+    init(_ subject: String, at address: String) {
+        self.subject = subject
+        fields = address
+    }
+
+    /// - Parameter reason: nil when it works.
+    mutating func note(_ reason: String?) {
+        defer { failure = reason }
+        if let reason {
+            guard reason != failure else { return }
+            Log.warn("\(subject) is \(failure == nil ? "" : "still ")down", ["address": fields, "error": reason])
+        } else if failure != nil {
+            Log.info("\(subject) is up again", ["address": fields])
+        }
+    }
+}
