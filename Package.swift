@@ -31,6 +31,6 @@ let package = Package(
         .testTarget(name: "LocalServersTests", dependencies: ["LocalServers"], swiftSettings: common),
         .testTarget(name: "MetricsTests", dependencies: ["Metrics"], swiftSettings: common),
         .testTarget(name: "SidecarTests", dependencies: ["Sidecar", "LocalServers", "Runtime"], swiftSettings: common),
-        .testTarget(name: "PromQLTests", dependencies: ["PromQL"], swiftSettings: common),
+        .testTarget(name: "PromQLTests", dependencies: ["PromQL", "Metrics"], swiftSettings: common),
     ]
 )
