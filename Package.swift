@@ -36,6 +36,6 @@ let package = Package(
         .testTarget(
             name: "CollectorsTests", dependencies: ["Collectors", "Databases", "LocalServers", "Metrics", "Runtime"],
             swiftSettings: common),
-        .testTarget(name: "PromQLTests", dependencies: ["PromQL"], swiftSettings: common),
+        .testTarget(name: "PromQLTests", dependencies: ["PromQL", "Metrics"], swiftSettings: common),
     ]
 )

@@ -49,7 +49,7 @@ final class InstantSelectorPlan: VectorPlan {
     }
 
     override func compute(_ elements: inout Elements, at time: Int64, _ run: Evaluation) throws(PromQLError) {
-        elements.reserveCapacity(elements.count + selected.series.count)
+        try run.spend(0, looked: selected.series.count)
         forEachNewest(at: time, run) { labels, point in elements.append(Element(labels: labels, value: point.value)) }
     }
 
@@ -120,6 +120,7 @@ final class MatrixSelectorPlan: MatrixPlan {
     ) throws(PromQLError) {
         let end = end(at: time, run)
         let start = end - window
+        try run.spend(0, looked: selected.series.count)
         if !selected.points.isEmpty {
             for (index, one) in selected.series.enumerated() {
                 let points = selected.points[index]

@@ -7,7 +7,7 @@ struct Parser {
     private let limits: ParserLimits
     private var position = 0
 
-    /// How many calls of `operand` are under way.
+    /// How many calls of `expression` are under way.
     private var nesting = 0
 
     init(_ text: String, limits: ParserLimits = ParserLimits()) throws(PromQLError) {
@@ -53,6 +53,11 @@ struct Parser {
     }
 
     private mutating func expression(minimum: Int) throws(PromQLError) -> Tree {
+        nesting += 1
+        defer { nesting -= 1 }
+        guard nesting <= limits.nesting else {
+            throw failure("query nests deeper than \(limits.nesting) levels", at: current.range)
+        }
         var left = try operand()
         while let (operation, token) = binaryOperator, operation.precedence >= minimum {
             advance()
@@ -73,7 +78,7 @@ struct Parser {
     {
         let depth = (children.map(\.depth).max() ?? 0) + 1
         guard depth <= limits.depth else {
-            throw failure("query nests deeper than \(limits.depth) levels", at: range)
+            throw failure("query has more than \(limits.depth) operations in a row", at: range)
         }
         return Tree(expression: expression, depth: depth)
     }
@@ -129,11 +134,6 @@ struct Parser {
 
     /// One operand with its sign and whatever follows it in brackets, after `offset` or after `@`.
     private mutating func operand() throws(PromQLError) -> Tree {
-        nesting += 1
-        defer { nesting -= 1 }
-        guard nesting <= limits.depth else {
-            throw failure("query nests deeper than \(limits.depth) levels", at: current.range)
-        }
         guard current.kind == .plus || current.kind == .minus else { return try postfix(try primary()) }
 
         let sign = current

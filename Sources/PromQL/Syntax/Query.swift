@@ -18,7 +18,12 @@ public struct ParserLimits: Sendable {
     /// Bytes of the text.
     public var bytes = 100_000
 
-    /// Nodes from the root of the tree to a leaf; each operator of a chain like `a + b + c` adds one.
+    /// Parentheses, calls and right sides of operators that are open at once. Reading goes as deep into the stack: some
+    /// kilobytes each.
+    public var nesting = 150
+
+    /// Nodes from the root of the tree to a leaf; each operator of a chain like `a + b + c` adds one. Evaluating goes
+    /// as deep.
     public var depth = 500
 
     public init() {}
