@@ -29,13 +29,13 @@ import Testing
     }
 
     @Test func theDeepestQueryThatIsReadIsEvaluated() throws {
-        let depth = 96
+        let depth = 40
         let text = String(repeating: "abs(-(", count: depth / 2) + "m" + String(repeating: "))", count: depth / 2)
         let source = Self.memory(series: 20)
         let answer = try Engine().instant(try Query(text), at: 600_000, source: source)
         guard case .vector(let samples) = answer.value else { return }
         #expect(samples.count == 20)
-        let chain = "m" + String(repeating: " + m", count: 400)
+        let chain = "m" + String(repeating: " + m", count: 250)
         _ = try Engine().instant(try Query(chain), at: 600_000, source: source)
     }
 

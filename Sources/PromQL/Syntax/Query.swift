@@ -19,12 +19,12 @@ public struct ParserLimits: Sendable {
     public var bytes = 100_000
 
     /// Parentheses, calls and right sides of operators that are open at once. Reading goes as deep into the stack: some
-    /// kilobytes each.
-    public var nesting = 150
+    /// kilobytes each, of the 512 that threads here have.
+    public var nesting = 64
 
     /// Nodes from the root of the tree to a leaf; each operator of a chain like `a + b + c` adds one. Evaluating goes
     /// as deep.
-    public var depth = 500
+    public var depth = 300
 
     public init() {}
 }

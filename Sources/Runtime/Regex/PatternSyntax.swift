@@ -34,7 +34,7 @@ struct PatternParser {
         var prefersShort = false
     }
 
-    private static let depthLimit = 200
+    private static let depthLimit = 100
     private static let repetitionLimit = 1000
 
     private let scalars: [Unicode.Scalar]
