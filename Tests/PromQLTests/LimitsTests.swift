@@ -15,14 +15,18 @@ import Testing
             })
     }
 
-    @Test(arguments: [
+    /// By number, because a test that names its argument would print all of it.
+    private static let hugeTexts = [
         String(repeating: "(", count: 50_000), String(repeating: "-", count: 50_000) + "x",
         String(repeating: "abs(", count: 20_000), String(repeating: "x[5m:1m]", count: 600) + "x",
         "x" + String(repeating: "+x", count: 40_000), String(repeating: "x^", count: 40_000) + "x",
         String(repeating: "sum(", count: 1000) + "x" + String(repeating: ")", count: 1000),
         "x{a=~\"" + String(repeating: "(a{1000})", count: 100) + "\"}", String(repeating: "x", count: 200_000),
-    ])
-    func hugeTextsAreRefused(text: String) {
+    ]
+
+    @Test(arguments: hugeTexts.indices)
+    func hugeTextsAreRefused(number: Int) {
+        let text = Self.hugeTexts[number]
         let started = ContinuousClock.now
         #expect(throws: PromQLError.self) { try Query(text) }
         #expect(ContinuousClock.now - started < .seconds(5))
@@ -76,5 +80,43 @@ import Testing
                 try engine.range(query, from: 0, to: 1 << 40, step: 1, source: Self.source)
             }
         }
+    }
+
+    @Test func labelsDoNotGrowWithoutEnd() throws {
+        let call = "label_replace("
+        let text =
+            String(repeating: call, count: 40) + "m"
+            + String(repeating: ", \"i\", \"$1$1\", \"i\", \"(.*)\")", count: 40)
+        let query = try Query(text)
+        let error = #expect(throws: PromQLError.self) {
+            try Engine().instant(query, at: 600_000, source: Self.memory(series: 3))
+        }
+        #expect(error == .evaluation("label \"i\" would be longer than 65536 bytes"))
+    }
+
+    @Test func slowExpressionsEndWithTheQuerysTime() throws {
+        let long = String(repeating: "a", count: 500)
+        let source = MemorySource(
+            (0..<2000).map { index in
+                MemorySource.MemorySeries(
+                    labels: Labels(["__name__": "m", "i": "\(long)\(index)"]), points: [Point(time: 0, value: 1)])
+            })
+        var engine = Engine()
+        engine.timeout = .milliseconds(50)
+        for text in [
+            "m{i=~\"(a?){300}(a?){300}b\"}", "label_replace(m, \"x\", \"y\", \"i\", \"(a?){300}(a?){300}b\")",
+        ] {
+            let query = try Query(text)
+            let started = ContinuousClock.now
+            #expect(throws: PromQLError.timedOut(limit: .milliseconds(50))) {
+                try engine.instant(query, at: 0, source: source)
+            }
+            #expect(ContinuousClock.now - started < .seconds(30))
+        }
+    }
+
+    @Test func manyRegularExpressionsAreRefused() {
+        let matchers = Array(repeating: "a=~\"(b|c){9}d\"", count: 5000).joined(separator: ",")
+        #expect(throws: PromQLError.self) { try Query("x{\(matchers)}") }
     }
 }

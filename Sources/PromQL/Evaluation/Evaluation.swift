@@ -11,7 +11,7 @@ final class Evaluation {
     /// Whether the query asks for more than one time, or for matrices.
     let isRange: Bool
 
-    private let deadline: ContinuousClock.Instant
+    let deadline: Deadline
     private(set) var samples = 0
 
     /// Work since the limits were last looked at.
@@ -26,7 +26,7 @@ final class Evaluation {
         self.start = start
         self.end = end
         self.isRange = isRange
-        deadline = .now + engine.timeout
+        deadline = Deadline(after: engine.timeout)
     }
 
     /// Counts samples read or made, and ends the query once there were too many or it took too long.
@@ -38,7 +38,11 @@ final class Evaluation {
         guard effort > 8192 else { return }
         effort = 0
         guard samples <= engine.sampleLimit else { throw .tooManySamples(limit: engine.sampleLimit) }
-        guard ContinuousClock.now < deadline else { throw .timedOut(limit: engine.timeout) }
+        try checkTime()
+    }
+
+    func checkTime() throws(PromQLError) {
+        if deadline.hasPassed { throw .timedOut(limit: engine.timeout) }
     }
 
     func warn(_ message: String, at range: Range<Int>) {

@@ -21,7 +21,9 @@ struct SelectedSeries {
     mutating func prepare(_ schedule: Schedule, _ run: Evaluation, keepsStale: Bool) throws(PromQLError) {
         let looked = selector.shift.apply(to: schedule, run)
         let after = looked.first - reach
-        series = run.source.select(Selection(matchers: selector.matchers, after: after, through: looked.last))
+        series = run.source.select(
+            Selection(matchers: selector.matchers, after: after, through: looked.last, deadline: run.deadline))
+        try run.checkTime()
         try run.spend(series.count)
         points.removeAll()
         guard schedule.repeats else { return }

@@ -9,6 +9,7 @@ struct Parser {
 
     /// How many calls of `expression` are under way.
     private var nesting = 0
+    private var regexes = 0
 
     init(_ text: String, limits: ParserLimits = ParserLimits()) throws(PromQLError) {
         guard text.utf8.count <= limits.bytes else {
@@ -284,6 +285,10 @@ struct Parser {
         let valuePlace = current.range
         guard current.kind == .string else { throw unexpected("in label matching, expected string") }
         let value = try string()
+        if operation == .regex || operation == .notRegex { regexes += 1 }
+        guard regexes <= limits.regexes else {
+            throw failure("query has more than \(limits.regexes) regular expressions", at: valuePlace)
+        }
         do throws(PatternError) {
             return try Matcher(name, operation, value)
         } catch {

@@ -26,5 +26,8 @@ public struct ParserLimits: Sendable {
     /// as deep.
     public var depth = 300
 
+    /// Matchers with regular expressions; compiling a hard one takes some milliseconds.
+    public var regexes = 200
+
     public init() {}
 }

@@ -5,7 +5,7 @@
 struct PatternAutomaton: Sendable {
     private static let instructionLimit = 1000
     private static let stateLimit = 256
-    private static let workLimit = 200_000
+    private static let workLimit = 50_000
 
     private let classOf: [UInt8]
     private let classes: Int
