@@ -21,7 +21,7 @@ let package = Package(
         .target(name: "Databases", dependencies: ["CLibraries", "Runtime"], swiftSettings: common),
         .target(name: "Collectors", dependencies: ["Runtime", "Metrics", "Databases"], swiftSettings: safe),
         .target(name: "PromQL", dependencies: ["Runtime", "Metrics"], swiftSettings: safe),
-        .target(name: "Alerting", dependencies: ["Runtime", "Metrics"], swiftSettings: safe),
+        .target(name: "Alerting", dependencies: ["Runtime", "Metrics", "PromQL"], swiftSettings: safe),
         .executableTarget(
             name: "Sidecar", dependencies: ["Runtime", "LocalServers", "Metrics", "Databases", "Collectors"],
             swiftSettings: common),

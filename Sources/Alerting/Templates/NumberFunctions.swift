@@ -1,3 +1,4 @@
+import PromQL
 import Runtime
 
 /// Numbers for people, and numbers as moments and durations.
@@ -61,10 +62,11 @@ extension TemplateFunction {
     }
 
     private static func milliseconds(ofDuration text: String) throws(TemplateFailure) -> Int64 {
-        switch PrometheusDuration.milliseconds(text) {
-        case .success(let milliseconds): return milliseconds
-        case .failure(let problem): throw TemplateFailure(problem.description)
+        guard !text.isEmpty else { throw TemplateFailure("empty duration string") }
+        guard let milliseconds = DurationText.parse(text) else {
+            throw TemplateFailure("not a valid duration string: \(GoQuote.quoted(text))")
         }
+        return milliseconds
     }
 }
 

@@ -279,6 +279,8 @@ extension Transfer {
             outrigger_curl_set_long(handle, CURLOPT_CONNECTTIMEOUT_MS, milliseconds),
             outrigger_curl_set_long(handle, CURLOPT_FOLLOWLOCATION, request.followsRedirects ? 1 : 0),
             outrigger_curl_set_long(handle, CURLOPT_MAXREDIRS, 10),
+            // A POST stays one, whatever the redirect's status.
+            outrigger_curl_set_long(handle, CURLOPT_POSTREDIR, 7),
             outrigger_curl_set_pointer(handle, CURLOPT_WRITEDATA, me),
             outrigger_curl_set_callback(handle, CURLOPT_WRITEFUNCTION, onBody),
             outrigger_curl_set_pointer(handle, CURLOPT_HEADERDATA, me),
