@@ -21,6 +21,7 @@ let package = Package(
         .target(name: "Databases", dependencies: ["CLibraries", "Runtime"], swiftSettings: common),
         .target(name: "Collectors", dependencies: ["Runtime", "Metrics", "Databases"], swiftSettings: safe),
         .target(name: "PromQL", dependencies: ["Runtime", "Metrics"], swiftSettings: safe),
+        .target(name: "Alerting", dependencies: ["Runtime", "Metrics", "PromQL"], swiftSettings: safe),
         .executableTarget(
             name: "Sidecar", dependencies: ["Runtime", "LocalServers", "Metrics", "Databases", "Collectors"],
             swiftSettings: common),
@@ -36,6 +37,7 @@ let package = Package(
         .testTarget(
             name: "CollectorsTests", dependencies: ["Collectors", "Databases", "LocalServers", "Metrics", "Runtime"],
             swiftSettings: common),
+        .testTarget(name: "AlertingTests", dependencies: ["Alerting", "Runtime", "Metrics"], swiftSettings: common),
         .testTarget(name: "PromQLTests", dependencies: ["PromQL", "Metrics"], swiftSettings: common),
     ]
 )
