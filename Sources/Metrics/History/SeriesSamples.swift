@@ -227,22 +227,28 @@ extension SeriesSamples {
     /// Forgets the chunks that end before `cutoff`, and of a run what lies before it. The newest sample always stays.
     mutating func forget(before cutoff: Int64) {
         var dropped = 0
-        while dropped < chunks.count, chunks[dropped].last < cutoff, dropped < chunks.count - (open == nil ? 1 : 0) {
-            dropped += 1
-        }
+        while dropped < chunks.count - (open == nil ? 1 : 0), chunks[dropped].last < cutoff { dropped += 1 }
         remove(chunks: dropped)
         shortenRun(before: cutoff)
     }
 
-    private mutating func remove(chunks dropped: Int) {
+    /// Forgets the closed chunks that end at `time` or before, for lack of memory.
+    mutating func giveUpChunks(endingBy time: Int64) {
+        var dropped = 0
+        while dropped < chunks.count - (open == nil ? 1 : 0), chunks[dropped].last <= time { dropped += 1 }
+        remove(chunks: dropped, compact: true)
+    }
+
+    /// - Parameter compact: gives back all spare memory, and not only when most is spare.
+    private mutating func remove(chunks dropped: Int, compact: Bool = false) {
         guard dropped > 0 else { return }
         let wordCount = chunks[..<dropped].reduce(0) { $0 + Int($1.wordCount) }
         count -= chunks[..<dropped].reduce(0) { $0 + Int($1.count) }
         chunks.removeFirst(dropped)
-        chunks.giveBackSpareCapacity()
+        chunks.giveBackSpareCapacity(all: compact)
         guard wordCount > 0 else { return }
         words.removeFirst(wordCount)
-        words.giveBackSpareCapacity()
+        words.giveBackSpareCapacity(all: compact)
         open?.start -= wordCount
     }
 
@@ -271,8 +277,9 @@ extension SeriesSamples.Chunk {
 }
 
 extension Array {
-    /// Moves to a smaller piece of memory when more than half is spare.
-    fileprivate mutating func giveBackSpareCapacity() {
-        if capacity > 8, capacity > count * 2 { self = self.map { $0 } }
+    /// Moves to a smaller piece of memory when more than half is spare, or all that is not needed if asked.
+    fileprivate mutating func giveBackSpareCapacity(all: Bool) {
+        guard all ? capacity > count : capacity > 8 && capacity > count * 2 else { return }
+        self = isEmpty ? [] : map { $0 }
     }
 }
