@@ -26,7 +26,11 @@ public struct Exposition {
         page: [UInt8], duplicates: Int
     ) {
         var exposition = Exposition(format: format, capacity: capacity)
-        for group in grouped(snapshot.families) { exposition.write(group) }
+        for group in grouped(
+            format == .openMetrics ? snapshot.families.flatMap(asOpenMetricsAllows) : snapshot.families)
+        {
+            exposition.write(group)
+        }
         if format == .openMetrics { exposition.bytes.append(contentsOf: "# EOF\n".utf8) }
         return (exposition.bytes, exposition.duplicates)
     }
@@ -52,6 +56,20 @@ public struct Exposition {
             }
         }
         return groups
+    }
+
+    /// A summary's quantiles lie between 0 and 1 in OpenMetrics. A borrowed one that counts in percent keeps its series, as
+    /// families of unknown type.
+    private static func asOpenMetricsAllows(_ family: Family) -> [Family] {
+        guard family.metric.kind == .summary,
+            family.samples.contains(where: { ($0.labels["quantile"].flatMap(Double.init) ?? 0) > 1 })
+        else { return [family] }
+        let parts: [(part: Sample.Part, suffix: String)] = [(.value, ""), (.sum, "_sum"), (.count, "_count")]
+        return parts.map { part, suffix in
+            Family(
+                Metric(family.metric.name + suffix, .untyped, family.metric.help),
+                family.samples.filter { $0.part == part }.map { Sample($0.labels, $0.value) })
+        }
     }
 
     private mutating func write(_ group: [Family]) {

@@ -1,4 +1,5 @@
 import Collectors
+import Databases
 import Glibc
 import Metrics
 import Runtime
@@ -99,11 +100,14 @@ actor Sidecar {
     private static func sources(
         for configuration: Configuration, _ own: OwnMetrics
     ) throws(SettingsError) -> [any MetricSource] {
-        var sources: [any MetricSource] = [own.instruments]
-        for target in configuration.targets.postgres {
-            do { sources.append(try PostgresTarget(target)) } catch {
-                throw SettingsError(place: configuration.origin, key: "postgres \(target.name)", problem: "\(error)")
+        var sources: [any MetricSource] = [own.instruments, ProcessSource()]
+        do throws(PostgresError) {
+            for target in configuration.targets.postgres { sources.append(try PostgresTarget(target)) }
+            for target in configuration.targets.pgbouncer {
+                sources.append(try PgBouncerTarget(name: target.name, connection: target.connection))
             }
+        } catch {
+            throw SettingsError(place: configuration.origin, key: "targets", problem: "\(error)")
         }
         for target in configuration.targets.redis {
             sources.append(RedisTarget(name: target.name, address: target.address, options: target.options))

@@ -36,4 +36,25 @@ import Testing
         #expect(text.contains("# TYPE pg_stat_database_xact_commit unknown\npg_stat_database_xact_commit 1e+06\n"))
         #expect(text.hasSuffix("# EOF\n"))
     }
+
+    @Test func aSummaryThatCountsInPercentIsUnknownToOpenMetrics() {
+        let summary = Family(
+            Metric("demo_usec", .summary, "Times."),
+            [Sample(Labels(["quantile": "99.9"]), 5), Sample(.none, 7, .sum), Sample(.none, 2, .count)])
+        let (page, _) = Exposition.encode(Snapshot(families: [summary]), as: .openMetrics)
+        #expect(
+            String(decoding: page, as: UTF8.self) == """
+                # HELP demo_usec Times.
+                # TYPE demo_usec unknown
+                demo_usec{quantile="99.9"} 5
+                # HELP demo_usec_sum Times.
+                # TYPE demo_usec_sum unknown
+                demo_usec_sum 7
+                # HELP demo_usec_count Times.
+                # TYPE demo_usec_count unknown
+                demo_usec_count 2
+                # EOF
+
+                """)
+    }
 }

@@ -90,15 +90,17 @@ final class DatabaseSession {
         var outcomes = asking.refused
         for (index, places) in asking.readers {
             var outcome = Outcome(collector: readers[index].collector)
-            let answers = places.compactMap { conversation.answers[$0] }
-            outcome.duration = answers.reduce(.zero) { $0 + $1.duration }
+            let answers = places.map { conversation.answers[$0] }
+            outcome.duration = answers.reduce(.zero) { $0 + ($1?.duration ?? .zero) }
             let started = ContinuousClock.now
-            if answers.count == places.count {
-                let reading = readers[index].reader.read(answers.map(\.result), context)
+            let missing = conversation.connectionError ?? PostgresError(.protocol, "no answer")
+            if places.isEmpty || answers.contains(where: { $0 != nil }) {
+                // What came in time is served, even when something slow after it did not.
+                let reading = readers[index].reader.read(answers.map { $0?.result ?? .failure(missing) }, context)
                 outcome.families = reading.families
                 outcome.error = reading.error
             } else {
-                outcome.error = conversation.connectionError ?? PostgresError(.protocol, "no answer")
+                outcome.error = missing
                 outcome.isConnectionError = true
             }
             outcome.duration += .now - started

@@ -14,8 +14,9 @@ struct ModuleReader {
     private static let module = Array("module".utf8)
     private static let labelNames = ["name", "ver", "api", "filters", "usedby", "using"]
 
-    /// `module:name=search,ver=21005,api=1,filters=0,usedby=[],using=[],options=[]`, then fields of the modules' own.
-    mutating func read(_ reply: RedisReply, fields: inout InfoReader) -> [Family] {
+    /// `module:name=search,ver=21005,api=1,filters=0,usedby=[],using=[],options=[]`. The fields of the modules' own that
+    /// follow are read as all fields are.
+    mutating func read(_ reply: RedisReply) -> [Family] {
         guard let list = reply.bytes else { return [] }
         let text = list.span
         var infos = Family(RedisMetrics.moduleInfo)
@@ -41,17 +42,17 @@ struct ModuleReader {
             }
             infos.samples.append(Sample(labels, 1))
         }
-        return (infos.samples.isEmpty ? [] : [infos]) + fields.readFields(list)
+        return infos.samples.isEmpty ? [] : [infos]
     }
 
-    /// Names and values in turn; some of the names already begin with `tile38_`.
-    func readTile38(_ reply: RedisReply, fields: inout InfoReader) -> [Family] {
+    /// Names and values in turn, as lines that can be read like INFO; some of the names already begin with `tile38_`.
+    static func tile38Lines(_ reply: RedisReply) -> [UInt8] {
         var lines: [UInt8] = []
         for (name, value) in reply.pairs ?? [] {
             guard let value = value.text else { continue }
             lines += (name.hasPrefix("tile38_") ? name : "tile38_" + name).utf8
             lines += ":\(value)\n".utf8
         }
-        return fields.readFields(lines[...])
+        return lines
     }
 }

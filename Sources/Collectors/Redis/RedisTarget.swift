@@ -147,9 +147,12 @@ public actor RedisTarget: MetricSource {
             case .clusterInfo:
                 harvest.record("redis_cluster", readers.info.readCluster(reply.bytes ?? []), reply)
             case .clients: harvest.record("redis_clients", readers.clients.read(reply, now: now), reply)
-            case .modules: harvest.record("redis_modules", modules(reply), reply)
+            case .modules:
+                let families = readers.modules.read(reply) + readers.info.readFields(reply.bytes ?? [])
+                harvest.record("redis_modules", families, reply)
             case .tile38:
-                harvest.record("redis_modules", readers.modules.readTile38(reply, fields: &readers.info), reply)
+                let lines = ModuleReader.tile38Lines(reply)
+                harvest.record("redis_modules", readers.info.readFields(lines[...]), reply)
             }
         }
         return reading
@@ -159,8 +162,6 @@ public actor RedisTarget: MetricSource {
         var usage = readers.info.usage
         return readers.latency.histogram(reply, &usage)
     }
-
-    private func modules(_ reply: RedisReply) -> [Family] { readers.modules.read(reply, fields: &readers.info) }
 
     private func runChecks(
         _ reading: InfoReading, _ session: RedisSession, into harvest: inout RedisHarvest, by deadline: Deadline

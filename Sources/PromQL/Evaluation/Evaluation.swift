@@ -11,9 +11,11 @@ final class Evaluation {
     /// Whether the query asks for more than one time, or for matrices.
     let isRange: Bool
 
-    private let deadline: ContinuousClock.Instant
+    let deadline: Deadline
     private(set) var samples = 0
-    private var checkedAt = 0
+
+    /// Work since the limits were last looked at.
+    private var effort = 0
     private(set) var warnings: [String] = []
     private(set) var remarks: [String] = []
 
@@ -24,16 +26,23 @@ final class Evaluation {
         self.start = start
         self.end = end
         self.isRange = isRange
-        deadline = .now + engine.timeout
+        deadline = Deadline(after: engine.timeout)
     }
 
-    /// Counts work done, and ends the query once there was too much of it.
-    func spend(_ count: Int) throws(PromQLError) {
+    /// Counts samples read or made, and ends the query once there were too many or it took too long.
+    ///
+    /// - Parameter looked: series that were looked at without finding a sample; they cost time, but do not count.
+    func spend(_ count: Int, looked: Int = 0) throws(PromQLError) {
         samples += count
-        guard samples - checkedAt > 2048 else { return }
-        checkedAt = samples
+        effort += count + looked
+        guard effort > 8192 else { return }
+        effort = 0
         guard samples <= engine.sampleLimit else { throw .tooManySamples(limit: engine.sampleLimit) }
-        guard ContinuousClock.now < deadline else { throw .timedOut(limit: engine.timeout) }
+        try checkTime()
+    }
+
+    func checkTime() throws(PromQLError) {
+        if deadline.hasPassed { throw .timedOut(limit: engine.timeout) }
     }
 
     func warn(_ message: String, at range: Range<Int>) {

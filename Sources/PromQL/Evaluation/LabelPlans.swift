@@ -8,12 +8,16 @@ final class LabelPlan: VectorPlan {
         case join([String], separator: String)
     }
 
+    /// Bytes a made value may have: calls inside one another could double it each time.
+    private static let valueLimit = 65_536
+
     private let vector: VectorPlan
     private let destination: String
     private let change: Change
 
     /// The new labels, or nil where they stay as they are.
     private var changed = Remembered<Labels?>()
+    private var madeTooLong = false
 
     init(_ vector: VectorPlan, destination: String, _ change: Change) throws(PromQLError) {
         self.vector = vector
@@ -32,30 +36,44 @@ final class LabelPlan: VectorPlan {
         let start = elements.count
         try vector.fill(&elements, at: time, run)
         var hasChanged = false
+        madeTooLong = false
         for index in start..<elements.count {
             let labels = elements[index].labels
             let hidesName = elements[index].dropsName && run.hidesDroppedNames
             let made = changed.value(at: index - start, of: labels, hidesName: hidesName) {
-                change(hidesName ? labels.removing(nameLabel) : labels)
+                change(hidesName ? labels.removing(nameLabel) : labels, run)
             }
+            if madeTooLong { break }
             guard let made else { continue }
             hasChanged = true
             elements[index].labels = made
             if hidesName || destination == nameLabel { elements[index].dropsName = false }
         }
+        try run.checkTime()
+        if madeTooLong {
+            changed.forget()
+            throw .evaluation("label \(quoted(destination)) would be longer than \(LabelPlan.valueLimit) bytes")
+        }
         changed.keep(elements.count - start)
         if hasChanged { try checkDistinct(elements[start...]) }
     }
 
-    private func change(_ labels: Labels) -> Labels? {
+    private func change(_ labels: Labels, _ run: Evaluation) -> Labels? {
         let value: String
         switch change {
         case .replace(let pattern, let source, let template):
             let text = labels[source] ?? ""
-            guard let match = pattern.wholeMatch(of: text) else { return nil }
+            // Out of time: the labels do not matter any more, the query ends at the next look at the clock.
+            guard run.deadline.allows(pattern.stepsPerByte * (text.utf8.count + 1)),
+                let match = pattern.wholeMatch(of: text)
+            else { return nil }
             value = pattern.expand(template, match, in: text)
         case .join(let sources, let separator):
             value = sources.map { labels[$0] ?? "" }.joined(separator: separator)
+        }
+        guard value.utf8.count <= LabelPlan.valueLimit else {
+            madeTooLong = true
+            return nil
         }
         return value.isEmpty ? labels.removing(destination) : labels.adding([Label(destination, value)])
     }

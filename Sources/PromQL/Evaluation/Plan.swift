@@ -31,7 +31,7 @@ class VectorPlan {
     final func fill(_ elements: inout Elements, at time: Int64, _ run: Evaluation) throws(PromQLError) {
         if let known {
             elements.append(contentsOf: known)
-            return
+            return try run.spend(known.count + 1)
         }
         let before = elements.count
         try compute(&elements, at: time, run)

@@ -21,7 +21,9 @@ struct SelectedSeries {
     mutating func prepare(_ schedule: Schedule, _ run: Evaluation, keepsStale: Bool) throws(PromQLError) {
         let looked = selector.shift.apply(to: schedule, run)
         let after = looked.first - reach
-        series = run.source.select(Selection(matchers: selector.matchers, after: after, through: looked.last))
+        series = run.source.select(
+            Selection(matchers: selector.matchers, after: after, through: looked.last, deadline: run.deadline))
+        try run.checkTime()
         try run.spend(series.count)
         points.removeAll()
         guard schedule.repeats else { return }
@@ -49,7 +51,7 @@ final class InstantSelectorPlan: VectorPlan {
     }
 
     override func compute(_ elements: inout Elements, at time: Int64, _ run: Evaluation) throws(PromQLError) {
-        elements.reserveCapacity(elements.count + selected.series.count)
+        try run.spend(0, looked: selected.series.count)
         forEachNewest(at: time, run) { labels, point in elements.append(Element(labels: labels, value: point.value)) }
     }
 
@@ -120,6 +122,7 @@ final class MatrixSelectorPlan: MatrixPlan {
     ) throws(PromQLError) {
         let end = end(at: time, run)
         let start = end - window
+        try run.spend(0, looked: selected.series.count)
         if !selected.points.isEmpty {
             for (index, one) in selected.series.enumerated() {
                 let points = selected.points[index]

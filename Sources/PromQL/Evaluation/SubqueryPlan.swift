@@ -42,6 +42,7 @@ final class SubqueryPlan: MatrixPlan {
         let end = end(at: time, run)
         let start = end - window
         try evaluate(from: firstStep(after: start), through: end, run)
+        try run.spend(0, looked: series.count)
         for one in series {
             let first = one.points.firstIndex(after: start)
             let next = one.points.firstIndex(after: end)

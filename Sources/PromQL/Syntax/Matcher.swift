@@ -43,6 +43,9 @@ public struct Matcher: Sendable, Equatable {
 
     public func matches(_ labels: Labels) -> Bool { matches(labels[name] ?? "") }
 
+    /// The most steps that matching can take for each byte of a value.
+    var stepsPerByte: Int { pattern?.stepsPerByte ?? 1 }
+
     /// The only values that match, where they can be listed: for a source that keeps an index.
     public var candidates: [String]? {
         switch operation {

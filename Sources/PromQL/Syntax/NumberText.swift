@@ -9,7 +9,7 @@ enum NumberText {
         case "nan": return .nan
         default: break
         }
-        if lower.hasPrefix("0x") { return UInt64(lower.dropFirst(2), radix: 16).map(Double.init) }
+        if lower.hasPrefix("0x") { return UInt64(lower.dropFirst(2), radix: 16).map { Double($0) } }
         let digits = lower.utf8
         if digits.count > 1, digits.first == UInt8(ascii: "0"),
             digits.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "7") ~= $0 }),

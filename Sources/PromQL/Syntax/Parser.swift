@@ -7,8 +7,9 @@ struct Parser {
     private let limits: ParserLimits
     private var position = 0
 
-    /// How many calls of `operand` are under way.
+    /// How many calls of `expression` are under way.
     private var nesting = 0
+    private var regexes = 0
 
     init(_ text: String, limits: ParserLimits = ParserLimits()) throws(PromQLError) {
         guard text.utf8.count <= limits.bytes else {
@@ -53,6 +54,11 @@ struct Parser {
     }
 
     private mutating func expression(minimum: Int) throws(PromQLError) -> Tree {
+        nesting += 1
+        defer { nesting -= 1 }
+        guard nesting <= limits.nesting else {
+            throw failure("query nests deeper than \(limits.nesting) levels", at: current.range)
+        }
         var left = try operand()
         while let (operation, token) = binaryOperator, operation.precedence >= minimum {
             advance()
@@ -73,7 +79,7 @@ struct Parser {
     {
         let depth = (children.map(\.depth).max() ?? 0) + 1
         guard depth <= limits.depth else {
-            throw failure("query nests deeper than \(limits.depth) levels", at: range)
+            throw failure("query has more than \(limits.depth) operations in a row", at: range)
         }
         return Tree(expression: expression, depth: depth)
     }
@@ -129,11 +135,6 @@ struct Parser {
 
     /// One operand with its sign and whatever follows it in brackets, after `offset` or after `@`.
     private mutating func operand() throws(PromQLError) -> Tree {
-        nesting += 1
-        defer { nesting -= 1 }
-        guard nesting <= limits.depth else {
-            throw failure("query nests deeper than \(limits.depth) levels", at: current.range)
-        }
         guard current.kind == .plus || current.kind == .minus else { return try postfix(try primary()) }
 
         let sign = current
@@ -284,6 +285,10 @@ struct Parser {
         let valuePlace = current.range
         guard current.kind == .string else { throw unexpected("in label matching, expected string") }
         let value = try string()
+        if operation == .regex || operation == .notRegex { regexes += 1 }
+        guard regexes <= limits.regexes else {
+            throw failure("query has more than \(limits.regexes) regular expressions", at: valuePlace)
+        }
         do throws(PatternError) {
             return try Matcher(name, operation, value)
         } catch {

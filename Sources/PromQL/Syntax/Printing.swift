@@ -5,7 +5,8 @@ extension Expression: CustomStringConvertible {
     public var description: String {
         switch self {
         case .number(let node):
-            node.isDuration ? DurationText.text(Int64((node.value * 1000).rounded())) : GoFormat.text(node.value, .fixed)
+            node.isDuration
+                ? DurationText.text(Int64((node.value * 1000).rounded())) : GoFormat.text(node.value, .fixed)
         case .string(let node): quoted(node.value)
         case .vector(let node): node.selection + node.shift.description
         case .matrix(let node):

@@ -18,8 +18,16 @@ public struct ParserLimits: Sendable {
     /// Bytes of the text.
     public var bytes = 100_000
 
-    /// Nodes from the root of the tree to a leaf; each operator of a chain like `a + b + c` adds one.
-    public var depth = 500
+    /// Parentheses, calls and right sides of operators that are open at once. Reading goes as deep into the stack: some
+    /// kilobytes each, of the 512 that threads here have.
+    public var nesting = 64
+
+    /// Nodes from the root of the tree to a leaf; each operator of a chain like `a + b + c` adds one. Evaluating goes
+    /// as deep.
+    public var depth = 300
+
+    /// Matchers with regular expressions; compiling a hard one takes some milliseconds.
+    public var regexes = 200
 
     public init() {}
 }

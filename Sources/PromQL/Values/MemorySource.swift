@@ -34,7 +34,7 @@ public final class MemorySource: SeriesSource {
     public func select(_ selection: Selection) -> [any StoredSeries] {
         let name = selection.matchers.first { $0.name == nameLabel && $0.operation == .equal }
         let candidates = name.map { byName[$0.value] ?? [] } ?? byName.values.flatMap { $0 }
-        return candidates.filter { series in selection.matchers.allSatisfy { $0.matches(series.labels) } }
+        return candidates.filter { selection.matches($0.labels) }
     }
 }
 

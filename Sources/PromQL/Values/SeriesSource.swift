@@ -12,17 +12,32 @@ public protocol SeriesSource: Sendable {
 
 /// What a selector of a query needs.
 public struct Selection: Sendable {
-    /// All of them have to match.
+    /// All of them have to match. Where a source keeps an index, `Matcher.candidates` helps to use it.
     public let matchers: [Matcher]
 
     /// Samples in (`after`, `through`] will be read, in milliseconds since the epoch.
     public let after: Int64
     public let through: Int64
 
+<<<<<<< HEAD
     public init(matchers: [Matcher], after: Int64, through: Int64) {
         self.matchers = matchers
         self.after = after
         self.through = through
+=======
+    /// The query's time limit, for expressions that are slow to match.
+    let deadline: Deadline
+
+    /// Whether a series is wanted. Once the query has run out of time nothing is, so that the search ends soon.
+    public func matches(_ labels: Labels) -> Bool {
+        for matcher in matchers {
+            let value = labels[matcher.name] ?? ""
+            let steps = matcher.stepsPerByte
+            if steps > 1, !deadline.allows(steps * (value.utf8.count + 1)) { return false }
+            if !matcher.matches(value) { return false }
+        }
+        return true
+>>>>>>> main
     }
 }
 

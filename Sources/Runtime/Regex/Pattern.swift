@@ -3,7 +3,7 @@
 /// What Go's `regexp` accepts and how it chooses among matches, without named scripts (`\p{Greek}`). Compiling costs
 /// some tens of microseconds; asking `matches` costs a few nanoseconds a byte.
 public struct Pattern: Sendable {
-    /// Instructions a program may have. `(a{500}){20}` is refused, as are lists of some hundred kilobytes.
+    /// Instructions a program may have: `(a{500}){20}` is refused. Plain lists of texts may have ten times as many.
     public static let instructionLimit = 10_000
 
     public let text: String
@@ -25,8 +25,10 @@ public struct Pattern: Sendable {
         let syntax = try parser.parse()
         self.text = text
         groupNames = parser.groupNames
-        program = try PatternProgram(syntax, limit: Pattern.instructionLimit)
         shortcut = PatternShortcut(syntax)
+        var limit = Pattern.instructionLimit
+        if case .literals = shortcut { limit *= 10 }
+        program = try PatternProgram(syntax, limit: limit)
         if case .literals(let literals) = shortcut, literals.count > 8 { members = Set(literals) } else { members = [] }
         automaton = shortcut == nil ? PatternAutomaton(program) : nil
     }
@@ -36,6 +38,10 @@ public struct Pattern: Sendable {
         if case .literals(let literals) = shortcut { return literals }
         return nil
     }
+
+    /// The most steps that `matches` can take for each byte of a text: 1 for nearly all expressions, else as many as
+    /// there are alternatives to follow side by side.
+    public var stepsPerByte: Int { shortcut != nil || automaton != nil ? 1 : program.instructions.count }
 
     /// Whether the expression matches all of `text`, not only a part.
     public func matches(_ text: String) -> Bool {

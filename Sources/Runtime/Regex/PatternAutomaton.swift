@@ -3,8 +3,9 @@
 /// The subset construction, done when the expression is compiled so that the table never changes and can be shared.
 /// It may need exponentially many states, so it gives up beyond a small number of them, and the machine is used.
 struct PatternAutomaton: Sendable {
+    private static let instructionLimit = 1000
     private static let stateLimit = 256
-    private static let workLimit = 200_000
+    private static let workLimit = 50_000
 
     private let classOf: [UInt8]
     private let classes: Int
@@ -14,7 +15,7 @@ struct PatternAutomaton: Sendable {
 
     /// State 0 is the one nothing leaves.
     init?(_ program: PatternProgram) {
-        guard program.suitsAutomaton else { return nil }
+        guard program.suitsAutomaton, program.instructions.count <= Self.instructionLimit else { return nil }
         let (classOf, representatives) = Self.byteClasses(of: program)
         var builder = Builder(program: program)
         var states: [[Int]: Int] = [[]: 0]

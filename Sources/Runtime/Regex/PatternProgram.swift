@@ -78,20 +78,37 @@ struct PatternProgram: Sendable {
         throws(PatternError) -> Int
     {
         var start = next
+        var copies = atLeast
         if let atMost {
             for _ in atLeast..<max(atLeast, atMost) {
                 // x{0,2} is (x(x)?)?: each further one can also stop.
-                let body = try emit(item, next: start)
-                start = try add(greedy ? .either(body, next) : .either(next, body))
+                start = try optional(try emit(item, next: start), greedy: greedy, next: next)
             }
+        } else if atLeast == 0, !item.canBeEmpty {
+            start = try loop(item, greedy: greedy, next: next).loop
         } else {
-            let loop = try add(.reject)
-            let body = try emit(item, next: loop)
-            instructions[loop] = greedy ? .either(body, next) : .either(next, body)
-            start = loop
+            // x{2,} is xx+, the last copy repeating itself. An x that can be empty makes x* into (x+)?, so that the
+            // empty choice keeps its place among the others, as it does in Go.
+            start = try loop(item, greedy: greedy, next: next).body
+            if atLeast == 0 { start = try optional(start, greedy: greedy, next: next) }
+            copies -= 1
         }
-        for _ in 0..<atLeast { start = try emit(item, next: start) }
+        for _ in 0..<max(0, copies) { start = try emit(item, next: start) }
         return start
+    }
+
+    private mutating func optional(_ body: Int, greedy: Bool, next: Int) throws(PatternError) -> Int {
+        try add(greedy ? .either(body, next) : .either(next, body))
+    }
+
+    /// The item, and behind it the choice between the item once more and `next`.
+    private mutating func loop(_ item: PatternSyntax, greedy: Bool, next: Int) throws(PatternError)
+        -> (body: Int, loop: Int)
+    {
+        let loop = try add(.reject)
+        let body = try emit(item, next: loop)
+        instructions[loop] = greedy ? .either(body, next) : .either(next, body)
+        return (body, loop)
     }
 
     // MARK: Scalars as bytes

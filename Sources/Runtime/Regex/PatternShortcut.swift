@@ -6,7 +6,7 @@ enum PatternShortcut: Sendable, Equatable {
     case prefix(String, atLeast: Int)
     case suffix(String, atLeast: Int)
 
-    private static let literalLimit = 1000
+    private static let literalLimit = 10_000
 
     init?(_ syntax: PatternSyntax) {
         if let literals = syntax.literals(limit: PatternShortcut.literalLimit) {

@@ -11,6 +11,18 @@ indirect enum PatternSyntax {
     case choice([PatternSyntax])
     case repetition(PatternSyntax, atLeast: Int, atMost: Int?, greedy: Bool)
     case capture(PatternSyntax, index: Int)
+
+    /// Whether it can match without reading anything.
+    var canBeEmpty: Bool {
+        switch self {
+        case .empty, .assertion: true
+        case .scalars: false
+        case .sequence(let items): items.allSatisfy(\.canBeEmpty)
+        case .choice(let branches): branches.contains(where: \.canBeEmpty)
+        case .repetition(let item, let atLeast, _, _): atLeast == 0 || item.canBeEmpty
+        case .capture(let item, _): item.canBeEmpty
+        }
+    }
 }
 
 /// Reads RE2's syntax: everything but named scripts (`\p{Greek}`) and `\C`.
@@ -22,7 +34,7 @@ struct PatternParser {
         var prefersShort = false
     }
 
-    private static let depthLimit = 200
+    private static let depthLimit = 100
     private static let repetitionLimit = 1000
 
     private let scalars: [Unicode.Scalar]

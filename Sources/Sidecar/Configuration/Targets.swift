@@ -101,6 +101,9 @@ struct Targets {
         let entries = try entries(
             settings, kind: "pgbouncer", alias: "PGBOUNCER_URL",
             help: "Connection string of a PgBouncer's admin console.")
+        for entry in entries {
+            do { _ = try PostgresAddress(entry.url) } catch { throw failure(entry, settings, "\(error)") }
+        }
         return entries.map { PgBouncer(name: entries.count > 1 ? $0.name : nil, connection: $0.url) }
     }
 }

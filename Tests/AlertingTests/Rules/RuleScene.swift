@@ -46,7 +46,7 @@ final class RuleScene: Sendable {
     }
 
     /// What was handed on since the last call.
-    func sent() -> [RuleAlert] { sink.take() }
+    func sent() -> [Alert] { sink.take() }
 
     func ask(_ query: String, at time: Int64) throws -> [PromQL.Sample] {
         let answer = try Engine().instant(try Query(query), at: time, source: store)
@@ -58,11 +58,11 @@ final class RuleScene: Sendable {
     var now: Int64 { clock.now }
 
     private final class RecordingSink: AlertSink {
-        private let alerts = Mutex<[RuleAlert]>([])
+        private let alerts = Mutex<[Alert]>([])
 
-        func accept(_ alerts: [RuleAlert]) async { self.alerts.withLock { $0 += alerts } }
+        func accept(_ alerts: [Alert]) async { self.alerts.withLock { $0 += alerts } }
 
-        func take() -> [RuleAlert] {
+        func take() -> [Alert] {
             alerts.withLock { alerts in
                 defer { alerts = [] }
                 return alerts

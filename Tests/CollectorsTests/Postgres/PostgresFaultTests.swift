@@ -219,6 +219,29 @@ import Testing
         await server.stop()
     }
 
+    @Test func sizesThatTakeTooLongCostOnlyThemselvesAndOnlyOnce() async throws {
+        let server = try await LocalPostgres.start()
+        // A role that finds this function before the server's own.
+        try await server.sql(
+            """
+            CREATE FUNCTION pg_database_size(oid) RETURNS bigint LANGUAGE sql AS 'SELECT 1 FROM pg_sleep(60)';
+            CREATE ROLE slow LOGIN IN ROLE pg_monitor;
+            ALTER ROLE slow SET search_path = public, pg_catalog
+            """)
+        let target = try target(server.url(user: "slow"))
+        let (first, _) = try await timedScrape(target, within: .seconds(3))
+        #expect(first.value("pg_up") == 1)
+        #expect(first.value(success("database")) == 0)
+        #expect(first.value(#"outrigger_collector_last_error{class="timeout",collector="database"}"#) == 1)
+        #expect(first.value(#"pg_database_connection_limit{datname="postgres"}"#) == -1)
+        #expect(first.series("pg_scrape_collector_success").count { first.value($0) == 0 } == 1)
+        let (second, duration) = try await timedScrape(target, within: .seconds(3))
+        #expect(duration < .seconds(2))
+        #expect(second.value("pg_up") == 1)
+        #expect(second.value(success("database")) == 0)
+        await server.stop()
+    }
+
     @Test func aNameServerThatDoesNotAnswerIsNotWaitedFor() async throws {
         let target = try target("postgresql://nobody@name.invalid:5432/postgres")
         let (page, duration) = try await timedScrape(target, within: .seconds(2))

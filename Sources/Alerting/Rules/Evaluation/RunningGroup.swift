@@ -91,8 +91,7 @@ struct RunningGroup {
             for alert in running.alerts.due(at: time, resendDelay: settings.resendDelay) {
                 due.append(
                     DueAlert(
-                        alert: alert, query: running.rule.query, endsAt: alert.resolvedAt ?? validUntil,
-                        isResolved: alert.resolvedAt != nil, rule: index))
+                        alert: alert, query: running.rule.query, endsAt: alert.resolvedAt ?? validUntil, rule: index))
             }
         }
         return due
@@ -124,7 +123,6 @@ struct DueAlert: Sendable {
 
     /// When it ended, or the moment at which whoever hears nothing more may believe that it has.
     let endsAt: Int64
-    let isResolved: Bool
 
     /// Place of its rule in the group.
     let rule: Int

@@ -171,8 +171,8 @@ public actor Ruler {
     }
 
     private func handOn(_ due: [(key: RuleGroupKey, time: Int64, alerts: [DueAlert])]) async {
-        let url = settings.externalURL
-        let alerts = due.flatMap { $0.alerts }.compactMap { RuleAlert($0, externalURL: url) }
+        let settings = settings
+        let alerts = due.flatMap { group in group.alerts.compactMap { Alert($0, at: group.time, settings) } }
         for sink in sinks { await sink.accept(alerts) }
         for (key, time, alerts) in due { groups[key]?.noteSent(alerts, at: time) }
     }

@@ -27,8 +27,11 @@ public struct ActiveAlert: Sendable, Equatable {
     /// When the alert was last handed on; nil before the first time.
     public var lastSentAt: Int64?
 
+    /// Restored from disk, so that whoever is told in this run of the program has not heard of it yet.
+    var isUntold = false
+
     /// Restored from disk and not seen since: it is neither promoted nor resolved before the history can tell.
-    public var isUnconfirmed = false
+    var isUnconfirmed = false
 
     public init(labels: Labels, annotations: [Label], value: Double, activeAt: Int64) {
         self.labels = labels
@@ -62,7 +65,7 @@ public struct ActiveAlert: Sendable, Equatable {
     /// Whether it has to be handed on at `time`: never yet, resolved since, or last longer ago than `resendDelay`.
     func isDue(at time: Int64, resendDelay: Int64) -> Bool {
         if phase == .pending { return false }
-        guard let lastSentAt else { return true }
+        guard let lastSentAt, !isUntold else { return true }
         if let resolvedAt, resolvedAt > lastSentAt { return true }
         return lastSentAt + resendDelay < time
     }

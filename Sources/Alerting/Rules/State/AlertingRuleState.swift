@@ -99,7 +99,9 @@ public struct AlertingRuleState: Sendable, Equatable {
     /// Notes that these alerts, by their labels, were handed on.
     public mutating func noteSent(_ sent: [Labels], at time: Int64) {
         for labels in sent {
-            if let place = places[labels] { alerts[place].lastSentAt = time }
+            guard let place = places[labels] else { continue }
+            alerts[place].lastSentAt = time
+            alerts[place].isUntold = false
         }
     }
 
@@ -111,6 +113,7 @@ public struct AlertingRuleState: Sendable, Equatable {
             with: alerts.map { alert in
                 var alert = alert
                 alert.isUnconfirmed = alert.state != .inactive
+                alert.isUntold = true
                 return alert
             })
     }

@@ -20,6 +20,8 @@ final class DatabaseReader: PostgresReader {
 
     private var sizes: [Double: Double] = [:]
     private var validity = Validity()
+    /// Why the sizes could not be told; it stays until they are asked for again.
+    private var failure: PostgresError?
     private var labels = NamedLabels("datname")
 
     func questions(_ context: PostgresContext) -> [PostgresQuestion] {
@@ -32,9 +34,9 @@ final class DatabaseReader: PostgresReader {
     }
 
     func read(_ answers: [Result<PostgresRows, PostgresError>], _ context: PostgresContext) -> PostgresReading {
-        var failure: PostgresError?
         switch answers.first {
         case .success(let rows):
+            failure = nil
             sizes = [:]
             for row in 0..<rows.count {
                 if let oid = rows.number(row, 0), let size = rows.number(row, 1) { sizes[oid] = size }
@@ -42,7 +44,7 @@ final class DatabaseReader: PostgresReader {
             validity.begin(at: context.now, for: context.configuration.sizesTTL)
         case .failure(let error):
             failure = error
-            validity.retrySoon(at: context.now, within: context.configuration.sizesTTL)
+            validity.retry(after: error, at: context.now, within: context.configuration.sizesTTL)
         case nil: break
         }
         var size = Family(DatabaseReader.size)
@@ -64,9 +66,10 @@ struct Validity {
 
     mutating func begin(at now: ContinuousClock.Instant, for duration: Duration) { end = now + duration }
 
-    /// After a failure: what is known stays, and it is not asked for at every collection.
-    mutating func retrySoon(at now: ContinuousClock.Instant, within duration: Duration) {
-        end = now + min(duration, .seconds(30))
+    /// After a failure: what is known stays, and it is not asked for at every collection. What took too long takes that
+    /// long again.
+    mutating func retry(after error: PostgresError, at now: ContinuousClock.Instant, within duration: Duration) {
+        end = now + (error.kind == .timeout ? duration : min(duration, .seconds(30)))
     }
 }
 

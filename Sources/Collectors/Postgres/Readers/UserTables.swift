@@ -26,6 +26,8 @@ final class UserTablesReader: PostgresReader {
     private let table = TableReader(name: "stat_user_tables", PostgresCollector.userTablesTable)
     private var sizes: [[UInt8]: (table: Double, indexes: Double)] = [:]
     private var validity = Validity()
+    /// Why the sizes could not be told; it stays until they are asked for again.
+    private var failure: PostgresError?
 
     func questions(_ context: PostgresContext) -> [PostgresQuestion] {
         let statistics = table.questions(context)
@@ -56,7 +58,6 @@ final class UserTablesReader: PostgresReader {
     }
 
     func read(_ answers: [Result<PostgresRows, PostgresError>], _ context: PostgresContext) -> PostgresReading {
-        var failure: PostgresError?
         if answers.count == 3 { failure = readSizes(answers[2], context) }
         guard case .success(let rows)? = answers.first else {
             return table.read(answers, context)
@@ -73,7 +74,7 @@ final class UserTablesReader: PostgresReader {
         switch answer {
         case .success(let answer): rows = answer
         case .failure(let error):
-            validity.retrySoon(at: context.now, within: context.configuration.sizesTTL)
+            validity.retry(after: error, at: context.now, within: context.configuration.sizesTTL)
             return error.kind == .lock ? nil : error
         }
         var fresh: [[UInt8]: (table: Double, indexes: Double)] = [:]

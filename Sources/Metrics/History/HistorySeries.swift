@@ -1,0 +1,133 @@
+import Synchronization
+
+/// One series and its samples. Any thread may read while the history appends.
+///
+/// Of a series that came with a snapshot only what the collector gave is kept, which the collector mostly shares; its
+/// labels with name, job and instance are made when first asked for, because most series are never asked.
+public final class HistorySeries: Sendable {
+    enum Origin {
+        /// Comes with the snapshots of the registry.
+        case scraped(Scraped)
+        /// Comes from a rule, or is `up`.
+        case recorded
+        /// Was scraped before a restart or under other targets, and has not been seen since.
+        case left
+    }
+
+    struct Scraped {
+        let metric: Metric
+        let base: Labels
+        let part: Sample.Part
+        let target: HistoryTarget
+    }
+
+    struct State {
+        var samples = SeriesSamples()
+        /// The last round of the history that brought a sample; -1 before the first.
+        var round: Int32 = -1
+    }
+
+    /// What `__name__` says.
+    public let name: String
+    let origin: Origin
+    private let known: Mutex<Labels?>
+    let state: Mutex<State>
+
+    init(_ name: String, _ scraped: Scraped) {
+        self.name = name
+        origin = .scraped(scraped)
+        known = Mutex(nil)
+        state = Mutex(State())
+    }
+
+    /// A series of which all labels are known, `__name__` among them.
+    init(_ labels: Labels, _ origin: Origin, _ samples: SeriesSamples = SeriesSamples()) {
+        name = labels["__name__"] ?? ""
+        self.origin = origin
+        known = Mutex(labels)
+        state = Mutex(State(samples: samples))
+    }
+
+    /// All labels, with the name as `__name__`, and `job` and `instance`.
+    public var labels: Labels {
+        known.withLock { known in
+            if let known { return known }
+            let made = makeLabels()
+            known = made
+            return made
+        }
+    }
+
+    /// The same, not kept: for a look at every series there is.
+    var passingLabels: Labels { known.withLock { $0 } ?? makeLabels() }
+
+    private func makeLabels() -> Labels {
+        guard case .scraped(let scraped) = origin else { preconditionFailure("a series without labels: \(name)") }
+        return scraped.target.labels(name, scraped.base)
+    }
+}
+
+// MARK: Reading
+
+extension HistorySeries {
+    /// The newest sample in (`after`, `through`], in milliseconds since 1970, even if it is a marker of staleness.
+    public func newest(after: Int64, through: Int64) -> (time: Int64, value: Double)? {
+        state.withLock { $0.samples.newest(after: after, through: through) }
+    }
+
+    /// Calls `body` with the samples in (`after`, `through`], oldest first, markers of staleness among them.
+    ///
+    /// The series is locked meanwhile, so `body` should only store what it gets.
+    public func forEach(after: Int64, through: Int64, _ body: (_ time: Int64, _ value: Double) -> Void) {
+        state.withLock { $0.samples.forEach(after: after, through: through, body) }
+    }
+
+    /// The samples in (`after`, `through`], oldest first, markers of staleness among them.
+    public func read(
+        after: Int64, through: Int64
+    ) -> (times: ContiguousArray<Int64>, values: ContiguousArray<Double>) {
+        var times: ContiguousArray<Int64> = []
+        var values: ContiguousArray<Double> = []
+        forEach(after: after, through: through) {
+            times.append($0)
+            values.append($1)
+        }
+        return (times, values)
+    }
+
+    /// The times of the oldest and the newest sample.
+    public var span: ClosedRange<Int64>? {
+        state.withLock { state in
+            guard let first = state.samples.firstTime, let last = state.samples.lastTime else { return nil }
+            return first...last
+        }
+    }
+}
+
+// MARK: Belonging
+
+extension HistorySeries {
+    /// Whether this is the series of that sample.
+    func isOf(_ metric: Metric, _ sample: Sample) -> Bool {
+        guard case .scraped(let scraped) = origin else { return false }
+        return scraped.part == sample.part && (scraped.metric === metric || scraped.metric.name == metric.name)
+            && scraped.base == sample.labels
+    }
+
+    /// Leaves the series empty.
+    func takeSamples() -> SeriesSamples {
+        state.withLock { state in
+            defer { state.samples = SeriesSamples() }
+            return state.samples
+        }
+    }
+
+    var isScraped: Bool { if case .scraped = origin { true } else { false } }
+    var isLeft: Bool { if case .left = origin { true } else { false } }
+
+    /// About how many bytes the series takes beside its samples: the object, its places in the indexes, its labels.
+    var ownBytes: Int {
+        let labels = if case .scraped(let scraped) = origin { scraped.base } else { passingLabels }
+        return 360 + 64 + 32 * labels.pairs.count + 2 * labels.rendered.count
+    }
+}
