@@ -32,19 +32,16 @@ let package = Package(
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: common),
         .testTarget(name: "LocalServersTests", dependencies: ["LocalServers"], swiftSettings: common),
         .testTarget(name: "MetricsTests", dependencies: ["Metrics"], swiftSettings: common),
-        .testTarget(name: "SidecarTests", dependencies: ["Sidecar", "LocalServers", "PromQL", "Runtime"], swiftSettings: common),
+        .testTarget(
+            name: "SidecarTests", dependencies: ["Sidecar", "LocalServers", "PromQL", "Runtime"], swiftSettings: common),
         .testTarget(
             name: "DatabasesTests", dependencies: ["Databases", "LocalServers", "Runtime"], swiftSettings: common),
         .testTarget(
             name: "CollectorsTests", dependencies: ["Collectors", "Databases", "LocalServers", "Metrics", "Runtime"],
             swiftSettings: common),
-<<<<<<< HEAD
         .testTarget(
-            name: "AlertingTests", dependencies: ["Alerting", "PromQL", "LocalServers", "Runtime", "Metrics"], swiftSettings: common),
-        .testTarget(name: "PromQLTests", dependencies: ["PromQL"], swiftSettings: common),
-=======
-        .testTarget(name: "AlertingTests", dependencies: ["Alerting", "Runtime", "Metrics"], swiftSettings: common),
+            name: "AlertingTests", dependencies: ["Alerting", "PromQL", "LocalServers", "Runtime", "Metrics"],
+            swiftSettings: common),
         .testTarget(name: "PromQLTests", dependencies: ["PromQL", "Metrics"], swiftSettings: common),
->>>>>>> main
     ]
 )

@@ -29,7 +29,9 @@ struct FormParameters {
         var pairs: [(name: String, value: String)] = []
         for part in body.split(separator: UInt8(ascii: "&")) {
             let end = part.firstIndex(of: UInt8(ascii: "=")) ?? part.endIndex
-            guard let name = unescaped(part[..<end]), let value = unescaped(part[end...].dropFirst()) else { return nil }
+            guard let name = unescaped(part[..<end]), let value = unescaped(part[end...].dropFirst()) else {
+                return nil
+            }
             pairs.append((name, value))
         }
         return pairs

@@ -68,14 +68,17 @@ public struct PrometheusAPI: Sendable {
             try api.formatQuery(question)
         },
         Route(path: "/api/v1/series", methods: both) { api, question throws(QueryRefusal) in try api.series(question) },
-        Route(path: "/api/v1/labels", methods: both) { api, question throws(QueryRefusal) in try api.labelNames(question) },
+        Route(path: "/api/v1/labels", methods: both) { api, question throws(QueryRefusal) in
+            try api.labelNames(question)
+        },
         Route(path: "/api/v1/label/*/values", methods: ["GET"]) { api, question throws(QueryRefusal) in
             try api.labelValues(question)
         },
         Route(path: "/api/v1/metadata", methods: ["GET"]) { api, question throws(QueryRefusal) in
             try await api.metadata(question)
         },
-        Route(path: "/api/v1/rules", methods: ["GET"]) { api, question throws(QueryRefusal) in try api.rules(question) },
+        Route(path: "/api/v1/rules", methods: ["GET"]) { api, question throws(QueryRefusal) in try api.rules(question)
+        },
         Route(path: "/api/v1/alerts", methods: ["GET"]) { api, _ throws(QueryRefusal) in try api.alerts() },
         Route(path: "/api/v1/status/buildinfo", methods: ["GET"]) { api, _ throws(QueryRefusal) in
             try api.buildInformation()
@@ -124,7 +127,8 @@ extension PrometheusAPI.Route {
         guard let star = self.path.firstIndex(of: "*") else { return path == self.path ? "" : nil }
         let before = self.path[..<star]
         let after = self.path[self.path.index(after: star)...]
-        guard path.utf8.count > before.utf8.count + after.utf8.count, path.hasPrefix(before), path.hasSuffix(after) else {
+        guard path.utf8.count > before.utf8.count + after.utf8.count, path.hasPrefix(before), path.hasSuffix(after)
+        else {
             return nil
         }
         return String(path.dropFirst(before.count).dropLast(after.count))

@@ -19,14 +19,22 @@ public struct Selection: Sendable {
     public let after: Int64
     public let through: Int64
 
-<<<<<<< HEAD
-    public init(matchers: [Matcher], after: Int64, through: Int64) {
+    /// The query's time limit, for expressions that are slow to match.
+    let deadline: Deadline
+
+    init(matchers: [Matcher], after: Int64, through: Int64, deadline: Deadline) {
         self.matchers = matchers
         self.after = after
         self.through = through
-=======
-    /// The query's time limit, for expressions that are slow to match.
-    let deadline: Deadline
+        self.deadline = deadline
+    }
+
+    /// A selection outside a query.
+    ///
+    /// - Parameter timeout: after which nothing is wanted any more.
+    public init(matchers: [Matcher], after: Int64, through: Int64, timeout: Duration = .seconds(30)) {
+        self.init(matchers: matchers, after: after, through: through, deadline: Deadline(after: timeout))
+    }
 
     /// Whether a series is wanted. Once the query has run out of time nothing is, so that the search ends soon.
     public func matches(_ labels: Labels) -> Bool {
@@ -37,7 +45,6 @@ public struct Selection: Sendable {
             if !matcher.matches(value) { return false }
         }
         return true
->>>>>>> main
     }
 }
 

@@ -10,7 +10,9 @@ import Testing
     }
 
     private func finding(_ instance: String = "a", _ value: Double = 1) -> AlertingRuleState.Finding {
-        .init(labels: Labels(["alertname": "A", "instance": instance]), annotations: [Label("s", "\(value)")], value: value)
+        .init(
+            labels: Labels(["alertname": "A", "instance": instance]), annotations: [Label("s", "\(value)")],
+            value: value)
     }
 
     @Test func withoutForItFiresAtOnce() throws {
@@ -136,9 +138,10 @@ import Testing
         #expect(state.due(at: 600_000, resendDelay: 60_000).map(\.firedAt) == [60_000])
 
         _ = try state.update(with: [finding("p")], rule: rule, at: 630_000, limit: 0, mayConclude: true)
-        #expect(state.alerts.map(\.phase) == [
-            .resolved(firedAt: 60_000, at: 630_000), .firing(since: 630_000, keptSince: nil),
-        ])
+        #expect(
+            state.alerts.map(\.phase) == [
+                .resolved(firedAt: 60_000, at: 630_000), .firing(since: 630_000, keptSince: nil),
+            ])
     }
 
     @Test func alertsAreHandedOnAgainOnlyAfterMoreThanTheDelay() throws {

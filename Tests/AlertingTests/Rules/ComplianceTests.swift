@@ -71,7 +71,8 @@ import Testing
         let allowed = story.spans.filter { $0.from <= current && $0.to > earliest }.map(\.alerts)
 
         let alerts = try await data(api, "/api/v1/alerts", at: time)["alerts"]?.array ?? []
-        let listed = alerts.map { "\(text($0["labels"])) \($0["state"]?.string ?? "") \($0["value"]?.string ?? "")" }.sorted()
+        let listed = alerts.map { "\(text($0["labels"])) \($0["state"]?.string ?? "") \($0["value"]?.string ?? "")" }
+            .sorted()
         #expect(allowed.contains(listed), "alerts at sample \(current): \(listed), expected one of \(allowed)")
 
         let rules = try await data(api, "/api/v1/rules", at: time)["groups"]?.array?.first?["rules"]?.array ?? []
@@ -190,7 +191,8 @@ import Testing
                 Telling(name: "Simple", from: 32, to: 53, firedAt: 32, annotation: "The value is 15, again 15"),
                 Telling(name: "Simple", from: 53, to: 69, firedAt: 32, annotation: "The value is 19, again 19"),
                 Telling(
-                    name: "Simple", from: 69, to: 89, firedAt: 32, resolvedAt: 69, annotation: "The value is 19, again 19"),
+                    name: "Simple", from: 69, to: 89, firedAt: 32, resolvedAt: 69,
+                    annotation: "The value is 19, again 19"),
                 Telling(name: "Simple", from: 113, to: 134, firedAt: 113, annotation: "The value is 15, again 15"),
                 // Fifteen minutes later nobody is told any more.
                 Telling(
@@ -340,10 +342,12 @@ import Testing
                 Telling(name: "Base/two", from: 44, to: 65, firedAt: 44, annotation: "more of these come later"),
                 Telling(name: "Both", from: 44, to: 65, firedAt: 44, annotation: "was Base with bar"),
                 Telling(
-                    name: "Base/two", from: 65, to: 94, firedAt: 44, resolvedAt: 65, annotation: "more of these come later"),
+                    name: "Base/two", from: 65, to: 94, firedAt: 44, resolvedAt: 65,
+                    annotation: "more of these come later"),
                 Telling(name: "Both", from: 65, to: 94, firedAt: 44, resolvedAt: 65, annotation: "was Base with bar"),
                 Telling(
-                    name: "Base/one", from: 73, to: 94, firedAt: 20, resolvedAt: 73, annotation: "more of these come later"),
+                    name: "Base/one", from: 73, to: 94, firedAt: 20, resolvedAt: 73,
+                    annotation: "more of these come later"),
             ])
         try await play(story)
     }

@@ -18,7 +18,8 @@ import Testing
         let before = EvaluationSchedule(group: "g", file: "f", interval: 60_000, now: 5_000)
         let after = EvaluationSchedule(group: "g", file: "f", interval: 60_000, now: 9_000_000)
         #expect(before.offset == after.offset)
-        let offsets = Set((0..<20).map { EvaluationSchedule(group: "g\($0)", file: "f", interval: 60_000, now: 0).offset })
+        let offsets = Set(
+            (0..<20).map { EvaluationSchedule(group: "g\($0)", file: "f", interval: 60_000, now: 0).offset })
         #expect(offsets.count == 20)
     }
 

@@ -103,7 +103,9 @@ import Testing
         let setting = try Setting()
         let rules = "groups: [{name: g, rules: [{alert: A, expr: 'rate(a[10m]) > 0.5'}]}]"
         let first = try await setting.scene(start: 0, rules: rules)
-        for second in stride(from: 0, through: 900, by: 15) { try first.append("a", Double(second), at: Int64(second) * 1000) }
+        for second in stride(from: 0, through: 900, by: 15) {
+            try first.append("a", Double(second), at: Int64(second) * 1000)
+        }
         await first.run(until: 900_000)
         #expect(first.alerts.map(\.state) == [.firing])
 
@@ -135,7 +137,8 @@ import Testing
 
     @Test func theFileIsNotWrittenWhileNothingChanges() async throws {
         let setting = try Setting()
-        let scene = try await setting.scene(start: 0, rules: "groups: [{name: g, rules: [{alert: A, expr: 'a > 0', for: 1h}]}]")
+        let scene = try await setting.scene(
+            start: 0, rules: "groups: [{name: g, rules: [{alert: A, expr: 'a > 0', for: 1h}]}]")
         try scene.append("a", 1, at: 0)
         await scene.run(until: 30_000)
         let before = try Files.read(setting.file.path)

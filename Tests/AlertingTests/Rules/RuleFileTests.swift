@@ -140,9 +140,11 @@ import Testing
         "record: [a]\nexpr: up", "record: a\nexpr: [up]", "record: a\nexpr: ''", "record: a\nexpr: 5",
         "record: a\nexpr: 'sum('", "record: a\nexpr: 'nope(up)'", "record: a\nexpr: 'rate(up)'",
         "record: a\nexpr: '\"text\"'", "record: a\nexpr: 'up[5m]'", "record: a\nexpr: 'up offset 5m'",
-        "record: a\nexpr: 'up @ 3'", "record: a\nexpr: '{}'", "record: a\nexpr: '{x=\"\"}'", "record: a\nexpr: 'up == bool 1'",
+        "record: a\nexpr: 'up @ 3'", "record: a\nexpr: '{}'", "record: a\nexpr: '{x=\"\"}'",
+        "record: a\nexpr: 'up == bool 1'",
         "record: a\nexpr: '1 > 2'", "record: a\nexpr: 'sum by (x, (up))'", "record: a\nexpr: 'up{a=~\"(\"}'",
-        "record: a\nexpr: |\n  sum by (x) (\n    up\n  )", "record: a\nfor: 5m\nexpr: up", "record: a\nfor: 0s\nexpr: up",
+        "record: a\nexpr: |\n  sum by (x) (\n    up\n  )", "record: a\nfor: 5m\nexpr: up",
+        "record: a\nfor: 0s\nexpr: up",
         "record: a\nkeep_firing_for: 5m\nexpr: up", "record: a\nexpr: up\nannotations: {}",
         "record: a\nexpr: up\nannotations: {a: b}", "record: a\nexpr: up\nlabels: {a: b}",
         "record: a\nexpr: up\nlabels: {a: '{{ broken'}", "record: a\nexpr: up\nlabels: {a: 5, b: true, c: ~}",
@@ -151,7 +153,8 @@ import Testing
         "record: a\nexpr: up\nlabels: {__name__: c}", "record: a\nexpr: up\nlabels: {1a: c}",
         "record: a\nexpr: up\nlabels: {é: c}", "record: a\nexpr: up\nx-extra: 1", "record: a\nexpr: up\nexpr: down",
         "alert: A\nexpr: up", "alert: A b-c\nexpr: up", "alert: ''\nexpr: up", "alert: A\nrecord: a\nexpr: up",
-        "alert: A", "expr: up", "alert: A\nexpr: up\nfor: 5m", "alert: A\nexpr: up\nfor: 5", "alert: A\nexpr: up\nfor: 0",
+        "alert: A", "expr: up", "alert: A\nexpr: up\nfor: 5m", "alert: A\nexpr: up\nfor: 5",
+        "alert: A\nexpr: up\nfor: 0",
         "alert: A\nexpr: up\nfor: ''", "alert: A\nexpr: up\nfor: ~", "alert: A\nexpr: up\nfor: -5m",
         "alert: A\nexpr: up\nfor: 1.5m", "alert: A\nexpr: up\nfor: 1m1h", "alert: A\nexpr: up\nfor: 1y1w1d1h1m1s1ms",
         "alert: A\nexpr: up\nfor: 5m5m", "alert: A\nexpr: up\nfor: [5m]", "alert: A\nexpr: up\nfor: 999999y",
@@ -160,11 +163,14 @@ import Testing
         "alert: A\nexpr: up\nannotations: {a: '{{ $labels.x }} {{ $value | humanize }}'}",
         "alert: A\nexpr: up\nannotations: {a: '{{ $label.x }}'}", "alert: A\nexpr: up\nannotations: {a: '{{ if }}'}",
         "alert: A\nexpr: up\nannotations: {a: '{{ nope 1 }}'}", "alert: A\nexpr: up\nlabels: {a: '{{ nope 1 }}'}",
-        "alert: A\nexpr: up\nannotations: {a: '{{ end }}'}", "alert: A\nexpr: up\nannotations: {a: '{{ range .X }}{{ end }}'}",
-        "alert: A\nexpr: up\nannotations: {a: '{{ printf \"%d\" $value }}'}", "alert: A\nexpr: up\nannotations: {a: '{{'}",
+        "alert: A\nexpr: up\nannotations: {a: '{{ end }}'}",
+        "alert: A\nexpr: up\nannotations: {a: '{{ range .X }}{{ end }}'}",
+        "alert: A\nexpr: up\nannotations: {a: '{{ printf \"%d\" $value }}'}",
+        "alert: A\nexpr: up\nannotations: {a: '{{'}",
         "alert: A\nexpr: up\nannotations: {a: '}}'}", "alert: A\nexpr: up\nannotations: {a: ~}",
         "alert: A\nexpr: up\nannotations: {a: '{{ define \"x\" }}{{ end }}{{ template \"x\" }}'}",
-        "alert: A\nexpr: up\nannotations: {a: '{{ template \"y\" }}'}", "alert: A\nexpr: up\nannotations: {a: '{{ .Foo }}'}",
+        "alert: A\nexpr: up\nannotations: {a: '{{ template \"y\" }}'}",
+        "alert: A\nexpr: up\nannotations: {a: '{{ .Foo }}'}",
         "alert: A\nexpr: up\nannotations: {a: '{{ query \"up(\" | first }}'}", "- alert: A", "alert: &x A\nexpr: up",
         "alert: !!str A\nexpr: up", "alert: A\nexpr: up\nfor: !!int 5", "just a text", "[]",
     ]
@@ -186,7 +192,8 @@ import Testing
         "groups: *nope", "groups: &a [{name: x, rules: *a}]", "groups: []\ngroups: []",
         "x: &r {alert: A, expr: up}\ngroups: []", "groups: [{name: g, rules: [{<<: {alert: A}, expr: up}]}]",
         "groups: [{name: g, rules: [&r {alert: A, expr: up}, *r]}]", "{\"groups\": [{\"name\": \"g\", \"rules\": []}]}",
-        "groups:\n- name: g\n  rules:\n  - alert: A\n   expr: up", "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up: down",
+        "groups:\n- name: g\n  rules:\n  - alert: A\n   expr: up",
+        "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up: down",
         "groups: [{name: g, rules: [{record: r, expr: '1'}, {record: r, expr: '2'}]}]",
     ]
 
@@ -217,8 +224,11 @@ import Testing
     @Test func noFileBringsTheLoaderDown() {
         let rounds = Environment.current["OUTRIGGER_FUZZ"].flatMap { Int($0) } ?? 4000
         var random = SeededRandom(seed: 20_261_121)
-        let words = ["{{", "}}", "*x", "&x ", ": ", "- ", "\n", "  ", "[", "]", "{", "}", "\"", "'", "|", ">-", "<<: ", "~",
-            "9223372036854775808", "1e999", "5m", "groups", "rules", "expr", "\u{0}", "\u{FFFD}", "(", ")", "!!binary ", "---\n"]
+        let words = [
+            "{{", "}}", "*x", "&x ", ": ", "- ", "\n", "  ", "[", "]", "{", "}", "\"", "'", "|", ">-", "<<: ", "~",
+            "9223372036854775808", "1e999", "5m", "groups", "rules", "expr", "\u{0}", "\u{FFFD}", "(", ")", "!!binary ",
+            "---\n",
+        ]
         var refused = 0
         for round in 0..<rounds {
             var bytes = Array(Self.corpus[random.below(Self.corpus.count)].utf8)
@@ -234,7 +244,9 @@ import Testing
             do {
                 let file = try RuleFile.parse(bytes, path: "\(round)")
                 // What was read can be told again.
-                for rule in file.groups.flatMap(\.rules) { #expect(throws: Never.self) { try Query(rule.query.expression.description) } }
+                for rule in file.groups.flatMap(\.rules) {
+                    #expect(throws: Never.self) { try Query(rule.query.expression.description) }
+                }
             } catch {
                 refused += 1
                 #expect(!error.problems.isEmpty)

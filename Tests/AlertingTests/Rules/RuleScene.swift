@@ -16,7 +16,8 @@ final class RuleScene: Sendable {
     ///   - rules: the text of one rule file, `rules.yml`.
     ///   - start: milliseconds since the epoch.
     init(
-        _ rules: String, start: Int64 = 0, stateFile: StateFile? = nil, _ change: (inout RulerSettings) -> Void = { _ in }
+        _ rules: String, start: Int64 = 0, stateFile: StateFile? = nil,
+        _ change: (inout RulerSettings) -> Void = { _ in }
     ) async throws {
         var settings = RulerSettings()
         settings.evaluationInterval = 30_000

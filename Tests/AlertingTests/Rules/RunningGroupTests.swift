@@ -34,9 +34,10 @@ import Testing
             """)
         await scene.run(until: 30_000)
         #expect(scene.alerts[0].labels == Labels(["alertname": "A", "team": "dba", "tier": "two"]))
-        #expect(try scene.ask("r", at: scene.now).map(\.labels) == [
-            Labels(["__name__": "r", "team": "dba", "tier": "one"])
-        ])
+        #expect(
+            try scene.ask("r", at: scene.now).map(\.labels) == [
+                Labels(["__name__": "r", "team": "dba", "tier": "one"])
+            ])
     }
 
     @Test func alertLabelsComeFromTheSampleAndTheTemplatesAndAnEmptyOneGoes() async throws {
@@ -66,11 +67,12 @@ import Testing
         let began = scene.alerts[0].activeAt
         // A label that expands to nothing is gone from the alert but stands unexpanded in ALERTS, as in Prometheus.
         #expect(scene.alerts[0].labels["x"] == nil)
-        #expect(try scene.ask("ALERTS", at: scene.now).map(\.labels) == [
-            Labels([
-                "__name__": "ALERTS", "alertname": "A", "alertstate": "pending", "x": "{{ $labels.nosuch }}",
+        #expect(
+            try scene.ask("ALERTS", at: scene.now).map(\.labels) == [
+                Labels([
+                    "__name__": "ALERTS", "alertname": "A", "alertstate": "pending", "x": "{{ $labels.nosuch }}",
+                ])
             ])
-        ])
         #expect(try scene.ask("ALERTS_FOR_STATE", at: scene.now).map(\.value) == [Double(began / 1000)])
         await scene.run(until: 120_000)
         #expect(try scene.ask("ALERTS", at: scene.now).map { $0.labels["alertstate"] } == ["firing"])
@@ -88,7 +90,8 @@ import Testing
 
     @Test func aFailedEvaluationChangesNothingAndHandsNothingOn() async throws {
         let scene = try await RuleScene(
-            "groups: [{name: g, rules: [{alert: A, expr: 'a / on() b'}]}]") { $0.resendDelay = 1 }
+            "groups: [{name: g, rules: [{alert: A, expr: 'a / on() b'}]}]"
+        ) { $0.resendDelay = 1 }
         try scene.append("a", 1, at: 0)
         try scene.append("b", 1, at: 0)
         await scene.run(until: 30_000)
@@ -131,7 +134,8 @@ import Testing
     }
 
     @Test func aQueryThatIsNoVectorFailsTheRuleAndANumberIsOne() async throws {
-        let scene = try await RuleScene("groups: [{name: g, rules: [{record: r, expr: 'a[5m]'}, {record: n, expr: '7'}]}]")
+        let scene = try await RuleScene(
+            "groups: [{name: g, rules: [{record: r, expr: 'a[5m]'}, {record: n, expr: '7'}]}]")
         await scene.run(until: 30_000)
         #expect(scene.ruler.snapshot.groups[0].rules[0].lastError == "rule result is not a vector or scalar")
         #expect(try scene.ask("n", at: scene.now).map(\.value) == [7])

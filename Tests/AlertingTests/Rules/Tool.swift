@@ -11,7 +11,9 @@ enum Tool {
     }
 
     /// Runs a program to its end: exit status, and both outputs in one.
-    static func run(_ program: String, _ arguments: [String], in folder: String) async throws -> (status: Int32, text: String) {
+    static func run(_ program: String, _ arguments: [String], in folder: String) async throws -> (
+        status: Int32, text: String
+    ) {
         let output = folder + "/.output-\(UUID().uuidString)"
         let child = try ChildProcess(program, arguments, output: output, directory: folder)
         let status = try await child.exited(within: .seconds(60))

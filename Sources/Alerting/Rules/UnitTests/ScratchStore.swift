@@ -30,7 +30,7 @@ public final class ScratchStore: SeriesStore {
         let candidates = byName.withLock { byName in
             name.map { byName[$0.value].map { Array($0.values) } ?? [] } ?? byName.values.flatMap(\.values)
         }
-        return candidates.filter { series in selection.matchers.allSatisfy { $0.matches(series.labels) } }
+        return candidates.filter { selection.matches($0.labels) }
     }
 }
 
