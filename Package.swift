@@ -23,7 +23,8 @@ let package = Package(
         .target(name: "PromQL", dependencies: ["Runtime", "Metrics"], swiftSettings: safe),
         .target(name: "Alerting", dependencies: ["Runtime", "Metrics", "PromQL"], swiftSettings: safe),
         .executableTarget(
-            name: "Sidecar", dependencies: ["Runtime", "LocalServers", "Metrics", "Databases", "Collectors"],
+            name: "Sidecar",
+            dependencies: ["Runtime", "LocalServers", "Metrics", "Databases", "Collectors", "PromQL", "Alerting"],
             swiftSettings: common),
         .executableTarget(
             name: "Benchmarks", dependencies: ["CLibraries", "Runtime", "LocalServers"], swiftSettings: common),
@@ -37,7 +38,13 @@ let package = Package(
         .testTarget(
             name: "CollectorsTests", dependencies: ["Collectors", "Databases", "LocalServers", "Metrics", "Runtime"],
             swiftSettings: common),
+<<<<<<< HEAD
+        .testTarget(
+            name: "AlertingTests", dependencies: ["Alerting", "PromQL", "LocalServers", "Runtime", "Metrics"], swiftSettings: common),
+        .testTarget(name: "PromQLTests", dependencies: ["PromQL"], swiftSettings: common),
+=======
         .testTarget(name: "AlertingTests", dependencies: ["Alerting", "Runtime", "Metrics"], swiftSettings: common),
         .testTarget(name: "PromQLTests", dependencies: ["PromQL", "Metrics"], swiftSettings: common),
+>>>>>>> main
     ]
 )

@@ -45,6 +45,10 @@ public enum SilenceError: Error, Equatable, CustomStringConvertible {
     case endsBeforeItStarts
     case endsInThePast
     case notFound(String)
+<<<<<<< HEAD
+    case alreadyExpired(String)
+=======
+>>>>>>> main
     case tooMany(limit: Int)
 
     public var description: String {
@@ -54,6 +58,10 @@ public enum SilenceError: Error, Equatable, CustomStringConvertible {
         case .endsBeforeItStarts: "start time must be before end time"
         case .endsInThePast: "end time can't be in the past"
         case .notFound(let id): "silence not found: \(id)"
+<<<<<<< HEAD
+        case .alreadyExpired(let id): "silence \(id) already expired"
+=======
+>>>>>>> main
         case .tooMany(let limit): "more than \(limit) silences"
         }
     }
@@ -109,7 +117,11 @@ public struct Silences: Sendable {
                 silences[silence.id] = silence
                 return silence.id
             }
+<<<<<<< HEAD
+            if known.state(at: now) != .expired { try expire(known.id, at: now) }
+=======
             try expire(known.id, at: now)
+>>>>>>> main
         }
         guard silences.count < Self.limit else { throw .tooMany(limit: Self.limit) }
         silence.id = newID
@@ -118,11 +130,19 @@ public struct Silences: Sendable {
         return newID
     }
 
+<<<<<<< HEAD
+    /// Ends a silence now.
+    public mutating func expire(_ id: String, at now: Moment) throws(SilenceError) {
+        guard var silence = silences[id] else { throw .notFound(id) }
+        switch silence.state(at: now) {
+        case .expired: throw .alreadyExpired(id)
+=======
     /// Ends a silence now; one that is over stays as it is.
     public mutating func expire(_ id: String, at now: Moment) throws(SilenceError) {
         guard var silence = silences[id] else { throw .notFound(id) }
         switch silence.state(at: now) {
         case .expired: return
+>>>>>>> main
         case .active: silence.endsAt = now
         case .pending: (silence.startsAt, silence.endsAt) = (now, now)
         }
@@ -212,17 +232,29 @@ extension Silence {
     /// Reads what a client posts. Members it does not know are passed over.
     init(json: JSON) throws(APIError) {
         func text(_ name: String) throws(APIError) -> String {
+<<<<<<< HEAD
+            guard let value = json[name]?.string else { throw .invalid("\(name) in body is required") }
+=======
             guard let value = json[name]?.string else { throw .unprocessable("\(name) in body is required") }
+>>>>>>> main
             return value
         }
         func time(_ name: String) throws(APIError) -> Moment {
             let value = try text(name)
             guard let moment = Moment(value) else {
+<<<<<<< HEAD
+                throw .invalid("\(name) in body must be of type date-time: \(GoQuote.quoted(value))")
+            }
+            return moment
+        }
+        guard let list = json["matchers"]?.array else { throw .invalid("matchers in body is required") }
+=======
                 throw .unprocessable("\(name) in body must be of type date-time: \(GoQuote.quoted(value))")
             }
             return moment
         }
         guard let list = json["matchers"]?.array else { throw .unprocessable("matchers in body is required") }
+>>>>>>> main
         var matchers: [Matcher] = []
         for element in list { matchers.append(try Matcher(json: element)) }
         self.init(
@@ -249,7 +281,11 @@ extension Matcher {
     /// `isEqual` may be absent and is true then.
     init(json: JSON) throws(APIError) {
         guard let name = json["name"]?.string, let value = json["value"]?.string, let isRegex = json["isRegex"]?.bool
+<<<<<<< HEAD
+        else { throw .invalid("a matcher needs name, value and isRegex") }
+=======
         else { throw .unprocessable("a matcher needs name, value and isRegex") }
+>>>>>>> main
         let operation: Operator =
             switch (json["isEqual"]?.bool ?? true, isRegex) {
             case (true, false): .equal

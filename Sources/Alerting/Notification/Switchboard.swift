@@ -345,6 +345,8 @@ public struct Switchboard: Sendable {
         deliveries.values.reduce(into: [:]) { $0[$1.entry.key.integration, default: 0] += 1 }
     }
 
+<<<<<<< HEAD
+=======
     // MARK: Looking
 
     /// Who is told of an alert with these labels, in the order of the routing tree.
@@ -352,6 +354,7 @@ public struct Switchboard: Sendable {
 
     func receiverName(of branch: Int) -> String { tree.branches[branch].route.receiver }
 
+>>>>>>> main
     // MARK: Reloading and cleaning
 
     /// Begins anew with another configuration and the same alerts, log and silences. Messages under way are finished; what

@@ -1,18 +1,18 @@
 import Metrics
 
 /// One line of a script that names a series and its values.
-struct ScriptSeries {
-    let labels: Labels
-    let values: [ScriptValue]
+public struct ScriptSeries: Sendable {
+    public let labels: Labels
+    public let values: [ScriptValue]
 
     /// Whether some value is a native histogram; `values` is then empty.
-    let isHistogram: Bool
+    public let isHistogram: Bool
 
     /// Whether the line gives the times at which counters began, instead of values.
     let isStartTimes: Bool
 
     /// `name{label="value"} 1 2+3x4 _ stale`.
-    init(_ line: String, at number: Int) throws(ScriptProblem) {
+    public init(_ line: String, at number: Int) throws(ScriptProblem) {
         let (series, rest) = ScriptSeries.split(line)
         isStartTimes = series.hasSuffix("@st")
         labels = try ScriptSeries.labels(String(isStartTimes ? series.dropLast(3) : series), at: number)
@@ -31,7 +31,8 @@ struct ScriptSeries {
         self.values = values
     }
 
-    static func labels(_ text: String, at number: Int) throws(ScriptProblem) -> Labels {
+    /// The labels of a series that is written as a selector.
+    public static func labels(_ text: String, at number: Int) throws(ScriptProblem) -> Labels {
         do throws(PromQLError) {
             var parser = try Parser(text)
             let selector = try parser.parseSeries().selector
@@ -75,7 +76,7 @@ struct ScriptSeries {
 }
 
 /// What a series has at one step.
-enum ScriptValue: Equatable {
+public enum ScriptValue: Sendable, Equatable {
     case gap
     case number(Double)
     case stale

@@ -19,6 +19,12 @@ public struct Selection: Sendable {
     public let after: Int64
     public let through: Int64
 
+<<<<<<< HEAD
+    public init(matchers: [Matcher], after: Int64, through: Int64) {
+        self.matchers = matchers
+        self.after = after
+        self.through = through
+=======
     /// The query's time limit, for expressions that are slow to match.
     let deadline: Deadline
 
@@ -31,6 +37,7 @@ public struct Selection: Sendable {
             if !matcher.matches(value) { return false }
         }
         return true
+>>>>>>> main
     }
 }
 

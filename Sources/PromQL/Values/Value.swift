@@ -16,6 +16,11 @@ public struct Point: Sendable, Equatable {
 public struct Sample: Sendable, Equatable {
     public let labels: Labels
     public let value: Double
+
+    public init(labels: Labels, value: Double) {
+        self.labels = labels
+        self.value = value
+    }
 }
 
 /// One series of a matrix, its points in ascending order of time.

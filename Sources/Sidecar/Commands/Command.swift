@@ -8,12 +8,16 @@ struct Command {
     /// Returns the exit status.
     let run: @Sendable (Invocation) async throws -> Int32
 
-    static let all: [Command] = [.serve, .demo, .checkConfig, .healthcheck, .version, .help]
+    static let all: [Command] = [
+        .serve, .demo, .checkConfig, .checkRules, .testRules, .promqlTest, .healthcheck, .version, .help,
+    ]
 
     /// Flags that belong to commands and are no settings.
-    static let ownFlags: Set<String> = ["config", "help", "help_markdown", "version", "config.file"]
+    static let ownFlags: Set<String> = [
+        "config", "help", "help_markdown", "version", "config.file", "lint_fatal", "delayed_name_removal",
+    ]
     /// Those of them that stand alone.
-    static let switches: Set<String> = ["help", "help_markdown", "version"]
+    static let switches: Set<String> = ["help", "help_markdown", "version", "lint_fatal", "delayed_name_removal"]
 
     static func run(_ invocation: Invocation) async throws -> Int32 {
         if invocation.has("help_markdown") { return printMarkdownReference() }

@@ -170,8 +170,12 @@ import Testing
         #expect(try silences.set(try silence(60, 90, id: "1"), newID: "2", at: now) == "1")
         try silences.expire("1", at: now + .seconds(1))
         #expect(silences["1"]?.state(at: now + .seconds(1)) == .expired)
+<<<<<<< HEAD
+        #expect(throws: SilenceError.alreadyExpired("1")) { try silences.expire("1", at: now + .seconds(2)) }
+=======
         try silences.expire("1", at: now + .seconds(2))
         #expect(silences["1"]?.endsAt == now + .seconds(1))
+>>>>>>> main
         #expect(throws: SilenceError.notFound("9")) { try silences.expire("9", at: now) }
     }
 
