@@ -200,6 +200,28 @@ final class Consumer: Sendable {
         await consumer.stop()
     }
 
+    @Test func aLongJournalIsWrittenAnewAndLosesNothing() async throws {
+        let folder = try TemporaryFolder()
+        let state = try StateFolder(folder.path + "/state")
+        let store = NotificationStore(state)
+        _ = try await store.load(at: .now)
+        let log = Mutex(NotificationLog())
+        for number in 0..<80 {
+            let integration = IntegrationID(receiver: "r", kind: "webhook", index: number % 3)
+            let entry = NotificationLog.Entry(
+                key: NotificationLog.Key(group: "g", integration: integration),
+                firing: Set((0..<1000).map { Fingerprint(UInt64(number * 1000 + $0)) }), resolved: [], time: .now,
+                expiresAt: .now + .seconds(60))
+            log.withLock { $0.record(entry) }
+            try await store.append(entry) { log.withLock { $0 } }
+        }
+        #expect(try Files.read(state.path + "/notifications.journal").count < 1_100_000)
+        let (loaded, _) = try await store.load(at: .now)
+        let expected = log.withLock { $0 }
+        #expect(loaded.count == 3)
+        for entry in expected.all { #expect(loaded[entry.key] == entry) }
+    }
+
     @Test func twoProcessesDoNotShareAStateFolder() throws {
         let folder = try TemporaryFolder()
         let first = try StateFolder(folder.path)
