@@ -38,13 +38,9 @@ let package = Package(
         .testTarget(
             name: "CollectorsTests", dependencies: ["Collectors", "Databases", "LocalServers", "Metrics", "Runtime"],
             swiftSettings: common),
-<<<<<<< HEAD
         .testTarget(
-            name: "AlertingTests", dependencies: ["Alerting", "PromQL", "LocalServers", "Runtime", "Metrics"], swiftSettings: common),
-        .testTarget(name: "PromQLTests", dependencies: ["PromQL"], swiftSettings: common),
-=======
-        .testTarget(name: "AlertingTests", dependencies: ["Alerting", "Runtime", "Metrics"], swiftSettings: common),
+            name: "AlertingTests", dependencies: ["Alerting", "PromQL", "LocalServers", "Runtime", "Metrics"],
+            swiftSettings: common),
         .testTarget(name: "PromQLTests", dependencies: ["PromQL", "Metrics"], swiftSettings: common),
->>>>>>> main
     ]
 )
