@@ -4,7 +4,8 @@ import Glibc
 import Metrics
 import Runtime
 
-/// The parts of a running sidecar and how they are wired: sources → registry → web.
+/// The parts of a running sidecar and how they are wired: sources → registry → web, and registry → history → rules →
+/// messages.
 ///
 /// A reload builds new sources from the new configuration and puts them in the place of the old ones; listeners stay.
 actor Sidecar {
@@ -12,6 +13,7 @@ actor Sidecar {
     private var configuration: Configuration
     private let registry: Registry
     private let own: OwnMetrics
+    private var alerting: AlertingParts?
     private let pages = CurrentRouter()
     private var servers: [HTTPServer] = []
 
@@ -29,14 +31,14 @@ actor Sidecar {
 
     /// Serves until a signal says otherwise. SIGHUP reloads; SIGTERM and SIGINT drain and end.
     func run(_ signals: AsyncStream<Int32>) async throws -> Int32 {
-        try listen()
+        try await listen()
         return await waitForEnd(signals)
     }
 
     func waitForEnd(_ signals: AsyncStream<Int32>) async -> Int32 {
         for await signal in signals {
             guard signal != SIGHUP else {
-                _ = reload()
+                _ = await reload()
                 continue
             }
             Log.info("ending", ["signal": "\(signal)"])
@@ -46,9 +48,13 @@ actor Sidecar {
         return 0
     }
 
-    func listen() throws(HTTPServer.Failure) {
+    /// Starts everything.
+    func listen() async throws {
+        alerting = try await AlertingParts.start(
+            configuration.alerting, targets: historyTargets, registry: registry, instruments: own.instruments)
         var limits = HTTPServer.Limits()
         limits.connections = configuration.web.maxConnections
+        if let alerting { registry.add(alerting.ruler.metrics.source) }
         let pages = pages
         pages.replace(router())
         for address in configuration.web.listen {
@@ -74,16 +80,20 @@ actor Sidecar {
         own.isReady.set(0)
         for server in servers { await server.stop(within: .seconds(10)) }
         servers = []
+        await alerting?.stop()
     }
 
     /// - Returns: what is wrong with the new configuration, in which case the old one stays.
-    func reload() -> SettingsError? {
+    func reload() async -> (any Error)? {
         do {
             let fresh = try load()
             if fresh.web.listen != configuration.web.listen {
                 Log.warn("web.listen_address changed: it takes effect at the next start")
             }
-            registry.replaceSources(try Sidecar.sources(for: fresh, own))
+            let sources = try Sidecar.sources(for: fresh, own) + (alerting.map { [$0.ruler.metrics.source] } ?? [])
+            try await alerting?.reload(
+                fresh.alerting, targets: fresh.targets.historyTargets(own: fresh.web.listen.first))
+            registry.replaceSources(sources)
             configuration = fresh
             pages.replace(router())
             Log.setLevel(fresh.log)
@@ -95,6 +105,10 @@ actor Sidecar {
             Log.error("reload refused, the old configuration stays", ["error": "\(error)"])
             return error
         }
+    }
+
+    private var historyTargets: [HistoryTarget] {
+        configuration.targets.historyTargets(own: configuration.web.listen.first)
     }
 
     private static func sources(
@@ -120,22 +134,23 @@ actor Sidecar {
         let path = configuration.web.telemetryPath
         let probes = ProbePages(configuration, page: page)
         let own = own
-        return Router([
-            .get(path) { await page.answer($0) },
-            .get("/probe") { await probes.probe($0) },
-            .get("/scrape") { await probes.scrape($0) },
-            .get("/") { _ in LandingPage.answer(telemetryPath: path) },
-            .get("/-/healthy") { _ in .text("Outrigger is healthy.\n") },
-            .get("/-/ready") { _ in
-                own.isReady.value == 1 ? .text("Outrigger is ready.\n") : .text("not ready\n", status: 503)
-            },
-            .change("POST", "/-/reload") { [self] _ in await answerReload() },
-            .change("PUT", "/-/reload") { [self] _ in await answerReload() },
-        ])
+        return Router(
+            [
+                .get(path) { await page.answer($0) },
+                .get("/probe") { await probes.probe($0) },
+                .get("/scrape") { await probes.scrape($0) },
+                .get("/") { _ in LandingPage.answer(telemetryPath: path) },
+                .get("/-/healthy") { _ in .text("Outrigger is healthy.\n") },
+                .get("/-/ready") { _ in
+                    own.isReady.value == 1 ? .text("Outrigger is ready.\n") : .text("not ready\n", status: 503)
+                },
+                .change("POST", "/-/reload") { [self] _ in await answerReload() },
+                .change("PUT", "/-/reload") { [self] _ in await answerReload() },
+            ], fallbacks: alerting?.routes(registry: registry) ?? [])
     }
 
-    private func answerReload() -> HTTPResponse {
-        guard let problem = reload() else { return .text("") }
+    private func answerReload() async -> HTTPResponse {
+        guard let problem = await reload() else { return .text("") }
         return .text("failed to reload config: \(problem)\n", status: 500)
     }
 }

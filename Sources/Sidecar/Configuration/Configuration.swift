@@ -12,6 +12,7 @@ struct Configuration {
     let compatAliases: Bool
     let targets: Targets
     let probes: Probes
+    let alerting: AlertingSettings
 
     struct Web {
         let listen: [ListenAddress]
@@ -36,6 +37,7 @@ struct Configuration {
             "Serve the metric names, labels and series of older exporters beside the current ones.")
         targets = try Targets(settings, aliases: compatAliases)
         probes = try Probes(settings)
+        alerting = try AlertingSettings(settings, listen: web.listen.first)
     }
 
     /// Reads the file that `--config` or `OUTRIGGER_CONFIG` names, the environment and the flags.
