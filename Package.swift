@@ -31,7 +31,7 @@ let package = Package(
 
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: common),
         .testTarget(name: "LocalServersTests", dependencies: ["LocalServers"], swiftSettings: common),
-        .testTarget(name: "MetricsTests", dependencies: ["Metrics"], swiftSettings: common),
+        .testTarget(name: "MetricsTests", dependencies: ["Metrics", "Runtime"], swiftSettings: common),
         .testTarget(
             name: "SidecarTests", dependencies: ["Sidecar", "LocalServers", "PromQL", "Runtime"], swiftSettings: common),
         .testTarget(
