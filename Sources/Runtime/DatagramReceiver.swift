@@ -36,8 +36,6 @@ public final class DatagramReceiver: Sendable {
 
     deinit {
         end()
-        // The thread polls this descriptor until it has ended, which is a matter of microseconds.
-        while !counts.hasEnded.load(ordering: .acquiring) { usleep(100) }
         close(wake)
     }
 
@@ -48,11 +46,14 @@ public final class DatagramReceiver: Sendable {
     /// Datagrams longer than 65,535 bytes, of which only the beginning was read and nothing was used.
     public var truncated: Int { counts.truncated.load(ordering: .relaxed) }
 
-    /// Reads what the kernel holds already, then ends the thread. Returns at once.
+    /// Has the thread read what the kernel holds already and end, and removes the file of a Unix socket. Waits for the
+    /// thread: milliseconds, when it rests.
     public func end() {
         counts.isEnding.store(true, ordering: .releasing)
         var one: UInt64 = 1
         write(wake, &one, MemoryLayout<UInt64>.size)
+        while !counts.hasEnded.load(ordering: .acquiring) { usleep(100) }
+        socket.removeFile()
     }
 
     private static func run(

@@ -48,8 +48,11 @@ public final class DatagramSocket: Sendable {
 
     deinit {
         close(descriptor)
-        file?.remove()
+        removeFile()
     }
+
+    /// Nobody can send to a Unix socket any more; a successor's file of the same name stays.
+    func removeFile() { file?.remove() }
 
     /// - Parameters:
     ///   - address: port 0 takes a free one.

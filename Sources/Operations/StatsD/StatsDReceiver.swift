@@ -25,7 +25,7 @@ public final class StatsDReceiver: MetricSource {
     /// Where it listens, as the sockets really were bound.
     public var addresses: [String] { receivers.map(\.socket.address) }
 
-    /// Uses what the kernel holds already, then closes the sockets when this value goes.
+    /// Uses what the kernel holds already, and receives no more. Takes milliseconds.
     public func end() { for receiver in receivers { receiver.end() } }
 
     public func collect(_ round: CollectionRound) async -> [Collected] { collectedWhenLate(round) }
