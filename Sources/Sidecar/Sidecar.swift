@@ -2,6 +2,7 @@ import Collectors
 import Databases
 import Glibc
 import Metrics
+import Operations
 import Runtime
 
 /// The parts of a running sidecar and how they are wired: sources → registry → web, and registry → history → rules →
@@ -15,6 +16,8 @@ actor Sidecar {
     private let own: OwnMetrics
     private var alerting: AlertingParts?
     private let pages = CurrentRouter()
+    private let operations: OperationRecorder
+    private var statsd: StatsDReceiver?
     private var servers: [HTTPServer] = []
 
     /// - Parameter load: reads the configuration anew; called at every reload.
@@ -23,10 +26,11 @@ actor Sidecar {
         configuration = try load()
         Log.setLevel(configuration.log)
         own = OwnMetrics()
+        operations = OperationRecorder(configuration.operations)
         registry = Registry(minAge: configuration.collect.minAge, seriesLimit: configuration.collect.seriesLimit)
         own.instruments.add(registry.seriesDropped)
         own.reloadSucceeded()
-        registry.replaceSources(try Sidecar.sources(for: configuration, own))
+        registry.replaceSources(try Sidecar.sources(for: configuration, own) + [operations])
     }
 
     /// Serves until a signal says otherwise. SIGHUP reloads; SIGTERM and SIGINT drain and end.
@@ -52,6 +56,10 @@ actor Sidecar {
     func listen() async throws {
         alerting = try await AlertingParts.start(
             configuration.alerting, targets: historyTargets, registry: registry, instruments: own.instruments)
+        let statsd = try StatsDReceiver(configuration.operations, operations)
+        for address in statsd.addresses { Log.info("receiving StatsD", ["address": address]) }
+        registry.add(statsd)
+        self.statsd = statsd
         var limits = HTTPServer.Limits()
         limits.connections = configuration.web.maxConnections
         if let alerting { registry.add(alerting.ruler.metrics.source) }
@@ -80,6 +88,7 @@ actor Sidecar {
         own.isReady.set(0)
         for server in servers { await server.stop(within: .seconds(10)) }
         servers = []
+        statsd?.end()
         await alerting?.stop()
     }
 
@@ -90,10 +99,16 @@ actor Sidecar {
             if fresh.web.listen != configuration.web.listen {
                 Log.warn("web.listen_address changed: it takes effect at the next start")
             }
-            let sources = try Sidecar.sources(for: fresh, own) + (alerting.map { [$0.ruler.metrics.source] } ?? [])
+            if fresh.operations.statsd != configuration.operations.statsd {
+                Log.warn("where StatsD is received changed: it takes effect at the next start")
+            }
+            let reported: [any MetricSource] = [operations] + (statsd.map { [$0] } ?? [])
+            let sources =
+                try Sidecar.sources(for: fresh, own) + reported + (alerting.map { [$0.ruler.metrics.source] } ?? [])
             try await alerting?.reload(
                 fresh.alerting, targets: fresh.targets.historyTargets(own: fresh.web.listen.first))
             registry.replaceSources(sources)
+            operations.reload(fresh.operations)
             configuration = fresh
             pages.replace(router())
             Log.setLevel(fresh.log)
@@ -126,6 +141,8 @@ actor Sidecar {
         for target in configuration.targets.redis {
             sources.append(RedisTarget(name: target.name, address: target.address, options: target.options))
         }
+        if configuration.service.isSet { sources.append(ServiceSource(configuration.service)) }
+        if configuration.host.isSet { sources.append(HostSource(configuration.host)) }
         return sources
     }
 
@@ -134,6 +151,7 @@ actor Sidecar {
         let path = configuration.web.telemetryPath
         let probes = ProbePages(configuration, page: page)
         let own = own
+        let operations = operations
         return Router(
             [
                 .get(path) { await page.answer($0) },
@@ -144,6 +162,7 @@ actor Sidecar {
                 .get("/-/ready") { _ in
                     own.isReady.value == 1 ? .text("Outrigger is ready.\n") : .text("not ready\n", status: 503)
                 },
+                .change("POST", "/v1/events") { EventsRequest.answer($0.body, operations) },
                 .change("POST", "/-/reload") { [self] _ in await answerReload() },
                 .change("PUT", "/-/reload") { [self] _ in await answerReload() },
             ], fallbacks: alerting?.routes(registry: registry) ?? [])
