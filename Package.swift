@@ -20,18 +20,21 @@ let package = Package(
         .target(name: "Metrics", dependencies: ["Runtime"], swiftSettings: safe),
         .target(name: "Databases", dependencies: ["CLibraries", "Runtime"], swiftSettings: common),
         .target(name: "Collectors", dependencies: ["Runtime", "Metrics", "Databases"], swiftSettings: safe),
+        .target(name: "Operations", dependencies: ["Runtime", "Metrics"], swiftSettings: safe),
         .target(name: "PromQL", dependencies: ["Runtime", "Metrics"], swiftSettings: safe),
         .target(name: "Alerting", dependencies: ["Runtime", "Metrics", "PromQL"], swiftSettings: safe),
         .executableTarget(
             name: "Sidecar",
-            dependencies: ["Runtime", "LocalServers", "Metrics", "Databases", "Collectors", "PromQL", "Alerting"],
+            dependencies: [
+                "Runtime", "LocalServers", "Metrics", "Databases", "Collectors", "Operations", "PromQL", "Alerting",
+            ],
             swiftSettings: common),
         .executableTarget(
             name: "Benchmarks", dependencies: ["CLibraries", "Runtime", "LocalServers"], swiftSettings: common),
 
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: common),
         .testTarget(name: "LocalServersTests", dependencies: ["LocalServers"], swiftSettings: common),
-        .testTarget(name: "MetricsTests", dependencies: ["Metrics"], swiftSettings: common),
+        .testTarget(name: "MetricsTests", dependencies: ["Metrics", "Runtime"], swiftSettings: common),
         .testTarget(
             name: "SidecarTests", dependencies: ["Sidecar", "LocalServers", "PromQL", "Runtime"], swiftSettings: common),
         .testTarget(
@@ -41,6 +44,9 @@ let package = Package(
             swiftSettings: common),
         .testTarget(
             name: "AlertingTests", dependencies: ["Alerting", "PromQL", "LocalServers", "Runtime", "Metrics"],
+            swiftSettings: common),
+        .testTarget(
+            name: "OperationsTests", dependencies: ["Operations", "LocalServers", "Metrics", "Runtime"],
             swiftSettings: common),
         .testTarget(name: "PromQLTests", dependencies: ["PromQL", "Metrics"], swiftSettings: common),
     ]

@@ -6,7 +6,8 @@ import Runtime
 enum Benchmarks {
     /// A benchmark is a row here and a file beside this one.
     static let all: [(name: String, summary: String, run: @Sendable () async throws -> Void)] = [
-        ("scrape", "Outrigger beside postgres_exporter and redis_exporter", ScrapeBenchmark.run)
+        ("scrape", "Outrigger beside postgres_exporter and redis_exporter", ScrapeBenchmark.run),
+        ("statsd", "Outrigger beside netdata's StatsD server", StatsDBenchmark.run),
     ]
 
     static func main() async {

@@ -15,14 +15,18 @@ struct Comparison {
     let unit: String
     /// The ratio that this project promised to reach; nil where none was promised.
     let target: Double?
+    /// Whether the ratio shall be no less than the target, not no more.
+    var isMoreBetter = false
+
+    private var isMet: Bool? { target.map { isMoreBetter ? ratio >= $0 : ratio <= $0 } }
 
     var ratio: Double { ours / theirs }
 
     static func printTable(_ title: String, _ rows: [Comparison]) {
         print("| \(title) | outrigger | theirs | ratio | target | |\n|---|---|---|---|---|---|")
         for row in rows {
-            let target = row.target.map { "≤ \(text($0))" } ?? ""
-            let verdict = row.target.map { row.ratio <= $0 ? "met" : "missed" } ?? ""
+            let target = row.target.map { (row.isMoreBetter ? "≥ " : "≤ ") + text($0) } ?? ""
+            let verdict = row.isMet.map { $0 ? "met" : "missed" } ?? ""
             print(
                 "| \(row.name) | \(text(row.ours)) \(row.unit) | \(text(row.theirs)) \(row.unit) | \(text(row.ratio)) | \(target) | \(verdict) |"
             )

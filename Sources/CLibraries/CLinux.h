@@ -21,3 +21,24 @@ static inline void outrigger_name_this_thread(const char *name) {
 
 // Declared by <spawn.h> only under _GNU_SOURCE.
 int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *actions, const char *path);
+
+// Declared by <sys/socket.h> only under _GNU_SOURCE.
+#ifndef __USE_GNU
+struct mmsghdr {
+    struct msghdr msg_hdr;
+    unsigned int msg_len;
+};
+struct timespec;
+int recvmmsg(int socket, struct mmsghdr *messages, unsigned int count, int flags, struct timespec *timeout);
+int sendmmsg(int socket, struct mmsghdr *messages, unsigned int count, int flags);
+#endif
+
+// Datagrams that the kernel threw away because this socket's buffer was full, since it was opened, modulo 2^32;
+// -1 where the kernel does not tell (before Linux 4.12).
+#include <linux/sock_diag.h>
+static inline long long outrigger_socket_drops(int socket) {
+    unsigned int memory[SK_MEMINFO_VARS];
+    socklen_t length = sizeof memory;
+    if (getsockopt(socket, SOL_SOCKET, SO_MEMINFO, memory, &length) != 0) return -1;
+    return length > SK_MEMINFO_DROPS * sizeof memory[0] ? memory[SK_MEMINFO_DROPS] : -1;
+}

@@ -57,6 +57,14 @@ public enum Files {
         try write(Array(text.utf8), to: path, mode: mode)
     }
 
+    /// What a symbolic link points to, as it is written in it; the links of `/proc` point to no path.
+    public static func linkTarget(_ path: String) throws(FileError) -> String {
+        var target = [UInt8](repeating: 0, count: 4096)
+        let length = target.withUnsafeMutableBytes { readlink(path, $0.baseAddress!, $0.count) }
+        guard length >= 0 else { throw .failed(operation: "read link", path: path, errno: errno) }
+        return String(decoding: target[..<length], as: UTF8.self)
+    }
+
     public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
     /// Names in a folder, without `.` and `..`, sorted.

@@ -2,9 +2,11 @@ import Collectors
 import Databases
 import Glibc
 import Metrics
+import Operations
 import Runtime
 
-/// The parts of a running sidecar and how they are wired: sources → registry → web.
+/// The parts of a running sidecar and how they are wired: sources → registry → web, and registry → history → rules →
+/// messages.
 ///
 /// A reload builds new sources from the new configuration and puts them in the place of the old ones; listeners stay.
 actor Sidecar {
@@ -12,7 +14,10 @@ actor Sidecar {
     private var configuration: Configuration
     private let registry: Registry
     private let own: OwnMetrics
+    private var alerting: AlertingParts?
     private let pages = CurrentRouter()
+    private let operations: OperationRecorder
+    private var statsd: StatsDReceiver?
     private var servers: [HTTPServer] = []
 
     /// - Parameter load: reads the configuration anew; called at every reload.
@@ -21,22 +26,23 @@ actor Sidecar {
         configuration = try load()
         Log.setLevel(configuration.log)
         own = OwnMetrics()
+        operations = OperationRecorder(configuration.operations)
         registry = Registry(minAge: configuration.collect.minAge, seriesLimit: configuration.collect.seriesLimit)
         own.instruments.add(registry.seriesDropped)
         own.reloadSucceeded()
-        registry.replaceSources(try Sidecar.sources(for: configuration, own))
+        registry.replaceSources(try Sidecar.sources(for: configuration, own) + [operations])
     }
 
     /// Serves until a signal says otherwise. SIGHUP reloads; SIGTERM and SIGINT drain and end.
     func run(_ signals: AsyncStream<Int32>) async throws -> Int32 {
-        try listen()
+        try await listen()
         return await waitForEnd(signals)
     }
 
     func waitForEnd(_ signals: AsyncStream<Int32>) async -> Int32 {
         for await signal in signals {
             guard signal != SIGHUP else {
-                _ = reload()
+                _ = await reload()
                 continue
             }
             Log.info("ending", ["signal": "\(signal)"])
@@ -46,9 +52,17 @@ actor Sidecar {
         return 0
     }
 
-    func listen() throws(HTTPServer.Failure) {
+    /// Starts everything.
+    func listen() async throws {
+        alerting = try await AlertingParts.start(
+            configuration.alerting, targets: historyTargets, registry: registry, instruments: own.instruments)
+        let statsd = try StatsDReceiver(configuration.operations, operations)
+        for address in statsd.addresses { Log.info("receiving StatsD", ["address": address]) }
+        registry.add(statsd)
+        self.statsd = statsd
         var limits = HTTPServer.Limits()
         limits.connections = configuration.web.maxConnections
+        if let alerting { registry.add(alerting.ruler.metrics.source) }
         let pages = pages
         pages.replace(router())
         for address in configuration.web.listen {
@@ -74,16 +88,27 @@ actor Sidecar {
         own.isReady.set(0)
         for server in servers { await server.stop(within: .seconds(10)) }
         servers = []
+        statsd?.end()
+        await alerting?.stop()
     }
 
     /// - Returns: what is wrong with the new configuration, in which case the old one stays.
-    func reload() -> SettingsError? {
+    func reload() async -> (any Error)? {
         do {
             let fresh = try load()
             if fresh.web.listen != configuration.web.listen {
                 Log.warn("web.listen_address changed: it takes effect at the next start")
             }
-            registry.replaceSources(try Sidecar.sources(for: fresh, own))
+            if fresh.operations.statsd != configuration.operations.statsd {
+                Log.warn("where StatsD is received changed: it takes effect at the next start")
+            }
+            let reported: [any MetricSource] = [operations] + (statsd.map { [$0] } ?? [])
+            let sources =
+                try Sidecar.sources(for: fresh, own) + reported + (alerting.map { [$0.ruler.metrics.source] } ?? [])
+            try await alerting?.reload(
+                fresh.alerting, targets: fresh.targets.historyTargets(own: fresh.web.listen.first))
+            registry.replaceSources(sources)
+            operations.reload(fresh.operations)
             configuration = fresh
             pages.replace(router())
             Log.setLevel(fresh.log)
@@ -95,6 +120,10 @@ actor Sidecar {
             Log.error("reload refused, the old configuration stays", ["error": "\(error)"])
             return error
         }
+    }
+
+    private var historyTargets: [HistoryTarget] {
+        configuration.targets.historyTargets(own: configuration.web.listen.first)
     }
 
     private static func sources(
@@ -112,6 +141,8 @@ actor Sidecar {
         for target in configuration.targets.redis {
             sources.append(RedisTarget(name: target.name, address: target.address, options: target.options))
         }
+        if configuration.service.isSet { sources.append(ServiceSource(configuration.service)) }
+        if configuration.host.isSet { sources.append(HostSource(configuration.host)) }
         return sources
     }
 
@@ -120,22 +151,25 @@ actor Sidecar {
         let path = configuration.web.telemetryPath
         let probes = ProbePages(configuration, page: page)
         let own = own
-        return Router([
-            .get(path) { await page.answer($0) },
-            .get("/probe") { await probes.probe($0) },
-            .get("/scrape") { await probes.scrape($0) },
-            .get("/") { _ in LandingPage.answer(telemetryPath: path) },
-            .get("/-/healthy") { _ in .text("Outrigger is healthy.\n") },
-            .get("/-/ready") { _ in
-                own.isReady.value == 1 ? .text("Outrigger is ready.\n") : .text("not ready\n", status: 503)
-            },
-            .change("POST", "/-/reload") { [self] _ in await answerReload() },
-            .change("PUT", "/-/reload") { [self] _ in await answerReload() },
-        ])
+        let operations = operations
+        return Router(
+            [
+                .get(path) { await page.answer($0) },
+                .get("/probe") { await probes.probe($0) },
+                .get("/scrape") { await probes.scrape($0) },
+                .get("/") { _ in LandingPage.answer(telemetryPath: path) },
+                .get("/-/healthy") { _ in .text("Outrigger is healthy.\n") },
+                .get("/-/ready") { _ in
+                    own.isReady.value == 1 ? .text("Outrigger is ready.\n") : .text("not ready\n", status: 503)
+                },
+                .change("POST", "/v1/events") { EventsRequest.answer($0.body, operations) },
+                .change("POST", "/-/reload") { [self] _ in await answerReload() },
+                .change("PUT", "/-/reload") { [self] _ in await answerReload() },
+            ], fallbacks: alerting?.routes(registry: registry) ?? [])
     }
 
-    private func answerReload() -> HTTPResponse {
-        guard let problem = reload() else { return .text("") }
+    private func answerReload() async -> HTTPResponse {
+        guard let problem = await reload() else { return .text("") }
         return .text("failed to reload config: \(problem)\n", status: 500)
     }
 }

@@ -34,6 +34,15 @@ public struct Alert: Sendable, Equatable {
 
     public var name: String { labels["alertname"] ?? "" }
 
+    /// With the labels that tell this Outrigger from others, where the alert has none of that name.
+    public func adding(externalLabels: Labels) -> Alert {
+        let missing = externalLabels.pairs.filter { labels[$0.name] == nil }
+        guard !missing.isEmpty else { return self }
+        return Alert(
+            labels: labels.adding(missing), annotations: annotations, startsAt: startsAt, endsAt: endsAt,
+            generatorURL: generatorURL, updatedAt: updatedAt, endIsAssumed: endIsAssumed)
+    }
+
     public func isResolved(at now: Moment) -> Bool {
         guard let endsAt else { return false }
         return endsAt <= now

@@ -27,63 +27,50 @@ struct BitWriter {
 }
 
 /// Reads what a `BitWriter` wrote. Behind the end it finds zeros.
+///
+/// Whoever reads looks at the next 64 bits at once, takes apart what he finds there, and says how many he used.
 struct BitReader {
-    private var next: Int
+    private var word: Int
     private let end: Int
-    /// The bits that were loaded and not yet read stand highest.
-    private var loaded: UInt64 = 0
-    private var count = 0
+    /// Bits of that word that were read.
+    private var offset = 0
 
     /// - Parameter range: the words to read.
     init(_ range: Range<Int>) {
-        next = range.lowerBound
+        word = range.lowerBound
         end = range.upperBound
     }
 
-    /// The next `width` bits, 1 to 64 of them.
+    /// The next 64 bits, the first of them highest.
     @inline(__always)
-    mutating func read(_ width: Int, from words: Span<UInt64>) -> UInt64 {
-        if width < count {
-            let bits = loaded &>> UInt64(64 - width)
-            loaded &<<= UInt64(width)
-            count -= width
-            return bits
-        }
-        return readAcross(width, from: words)
+    func peek(_ words: Span<UInt64>) -> UInt64 {
+        guard word < end else { return 0 }
+        let high = words[word] &<< UInt64(offset)
+        guard offset > 0, word + 1 < end else { return high }
+        return high | words[word + 1] &>> UInt64(64 - offset)
     }
 
-    private mutating func readAcross(_ width: Int, from words: Span<UInt64>) -> UInt64 {
-        let missing = width - count
-        let high = count == 0 ? 0 : loaded >> UInt64(64 - count)
-        loaded = next < end ? words[next] : 0
-        next += 1
-        count = 64 - missing
-        guard missing > 0 else { return high }
-        let bits = (high << UInt64(missing)) | (loaded >> UInt64(count))
-        loaded <<= UInt64(missing)
+    /// Passes over bits, 64 at most.
+    @inline(__always)
+    mutating func skip(_ count: Int) {
+        offset &+= count
+        word &+= offset >> 6
+        offset &= 63
+    }
+
+    /// Reads a number of 1 to 64 bits.
+    @inline(__always)
+    mutating func read(_ width: Int, _ words: Span<UInt64>) -> UInt64 {
+        let bits = peek(words) &>> UInt64(64 &- width)
+        skip(width)
         return bits
     }
+}
 
+extension UInt64 {
+    /// How many of the highest bits are 1.
     @inline(__always)
-    mutating func readBit(from words: Span<UInt64>) -> Bool { read(1, from: words) == 1 }
-
-    /// Reads ones up to the first zero, which is read too, or up to `limit` of them.
-    @inline(__always)
-    mutating func readOnes(atMost limit: Int, from words: Span<UInt64>) -> Int {
-        var ones = 0
-        while ones < limit, readBit(from: words) { ones += 1 }
-        return ones
-    }
-
-    /// Reads the zeros that are loaded and next, `limit` at most, and tells how many there were.
-    @inline(__always)
-    mutating func readLoadedZeros(atMost limit: Int) -> Int {
-        let zeros = min(loaded.leadingZeroBitCount, count - 1, limit)
-        guard zeros > 0 else { return 0 }
-        loaded &<<= UInt64(zeros)
-        count -= zeros
-        return zeros
-    }
+    var leadingOnes: Int { (~self).leadingZeroBitCount }
 }
 
 extension Array {

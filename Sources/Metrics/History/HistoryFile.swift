@@ -42,7 +42,7 @@ enum HistoryFile {
         let samples = series.state.withLock { $0.samples }
         let isRecorded = !series.isScraped && !series.isLeft && series.name != "up"
         bytes.append(word32: (isRecorded ? Kind.recorded : .scraped).rawValue)
-        let labels = series.passingLabels.pairs
+        let labels = series.pairs
         bytes.append(word32: UInt32(labels.count))
         for label in labels {
             bytes.append(text: label.name)

@@ -20,7 +20,7 @@ extension History {
     public func labelNames(from: Int64 = .min, through: Int64 = .max) -> [String] {
         var names: Set<String> = []
         for series in candidates(nil) where series.hasSamples(from: from, through: through) {
-            for label in series.passingLabels.pairs { names.insert(label.name) }
+            for label in series.pairs { names.insert(label.name) }
         }
         return names.sorted()
     }
@@ -30,7 +30,7 @@ extension History {
         if name == "__name__" { return names(from: from, through: through) }
         var values: Set<String> = []
         for series in candidates(nil) where series.hasSamples(from: from, through: through) {
-            if let value = series.passingLabels[name] { values.insert(value) }
+            for label in series.pairs where label.name == name { values.insert(label.value) }
         }
         return values.sorted()
     }

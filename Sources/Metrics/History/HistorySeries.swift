@@ -7,18 +7,11 @@ import Synchronization
 public final class HistorySeries: Sendable {
     enum Origin {
         /// Comes with the snapshots of the registry.
-        case scraped(Scraped)
+        case scraped
         /// Comes from a rule, or is `up`.
         case recorded
         /// Was scraped before a restart or under other targets, and has not been seen since.
         case left
-    }
-
-    struct Scraped {
-        let metric: Metric
-        let base: Labels
-        let part: Sample.Part
-        let target: HistoryTarget
     }
 
     struct State {
@@ -30,12 +23,22 @@ public final class HistorySeries: Sendable {
     /// What `__name__` says.
     public let name: String
     let origin: Origin
+    // What a scraped series came with.
+    let metric: Metric?
+    let part: Sample.Part
+    let base: Labels
+    let target: HistoryTarget?
     private let known: Mutex<Labels?>
     let state: Mutex<State>
 
-    init(_ name: String, _ scraped: Scraped) {
+    /// The series of a snapshot's sample.
+    init(_ name: String, _ metric: Metric, _ sample: Sample, _ target: HistoryTarget) {
         self.name = name
-        origin = .scraped(scraped)
+        origin = .scraped
+        self.metric = metric
+        part = sample.part
+        base = sample.labels
+        self.target = target
         known = Mutex(nil)
         state = Mutex(State())
     }
@@ -44,6 +47,10 @@ public final class HistorySeries: Sendable {
     init(_ labels: Labels, _ origin: Origin, _ samples: SeriesSamples = SeriesSamples()) {
         name = labels["__name__"] ?? ""
         self.origin = origin
+        metric = nil
+        part = .value
+        base = .none
+        target = nil
         known = Mutex(labels)
         state = Mutex(State(samples: samples))
     }
@@ -61,9 +68,14 @@ public final class HistorySeries: Sendable {
     /// The same, not kept: for a look at every series there is.
     var passingLabels: Labels { known.withLock { $0 } ?? makeLabels() }
 
-    private func makeLabels() -> Labels {
-        guard case .scraped(let scraped) = origin else { preconditionFailure("a series without labels: \(name)") }
-        return scraped.target.labels(name, scraped.base)
+    /// The same in no order, which is cheaper still.
+    var pairs: [Label] { known.withLock { $0?.pairs } ?? makePairs() }
+
+    private func makeLabels() -> Labels { Labels(makePairs()) }
+
+    private func makePairs() -> [Label] {
+        guard let target else { preconditionFailure("a series without labels: \(name)") }
+        return target.pairs(name, base)
     }
 }
 
@@ -108,11 +120,12 @@ extension HistorySeries {
 
 extension HistorySeries {
     /// Whether this is the series of that sample.
-    func isOf(_ metric: Metric, _ sample: Sample) -> Bool {
-        guard case .scraped(let scraped) = origin else { return false }
-        return scraped.part == sample.part && (scraped.metric === metric || scraped.metric.name == metric.name)
-            && scraped.base == sample.labels
+    func isOf(_ metric: Metric, _ sample: borrowing Sample) -> Bool {
+        part == sample.part && base == sample.labels && (self.metric === metric || self.metric?.name == metric.name)
     }
+
+    /// What finds a scraped series among others.
+    var sampleKey: SampleKey? { metric.map { SampleKey($0.name, base, part) } }
 
     /// Leaves the series empty.
     func takeSamples() -> SeriesSamples {
@@ -122,12 +135,12 @@ extension HistorySeries {
         }
     }
 
-    var isScraped: Bool { if case .scraped = origin { true } else { false } }
-    var isLeft: Bool { if case .left = origin { true } else { false } }
+    var isScraped: Bool { origin == .scraped }
+    var isLeft: Bool { origin == .left }
 
     /// About how many bytes the series takes beside its samples: the object, its places in the indexes, its labels.
     var ownBytes: Int {
-        let labels = if case .scraped(let scraped) = origin { scraped.base } else { passingLabels }
+        let labels = isScraped ? base : passingLabels
         return 360 + 64 + 32 * labels.pairs.count + 2 * labels.rendered.count
     }
 }

@@ -78,9 +78,8 @@ extension HistoryState {
             return nil
         }
         let name = metric.name + sample.part.suffix
-        let scraped = HistorySeries.Scraped(metric: metric, base: sample.labels, part: sample.part, target: target)
         let known = names[name]
-        let fresh = HistorySeries(known?.series.first?.name ?? name, scraped)
+        let fresh = HistorySeries(known?.series.first?.name ?? name, metric, sample, target)
         if let known, known.known > 0, let same = byLabels[fresh.passingLabels] {
             guard same.isLeft else { return same }
             replace(same, by: fresh)
@@ -110,7 +109,7 @@ extension HistoryState {
         guard let metric = target.upMetric else { return 1 }
         var up: Double?
         for series in names[metric]?.series ?? [] {
-            guard case .scraped(let scraped) = series.origin, scraped.target === target,
+            guard series.target === target,
                 let told = series.newest(after: time - 1, through: time),
                 told.value.bitPattern != Double.staleMarkerBits
             else { continue }

@@ -36,15 +36,18 @@ public final class HistoryTarget: Sendable {
         HistoryTarget(job: job, instance: instance) { _, _ in true }
     }
 
-    /// A collector's labels as they are stored: with name, job and instance. As in a scrape, a label that already has
-    /// one of those names is kept as `exported_…`.
-    func labels(_ name: String, _ base: Labels) -> Labels {
+    /// A collector's labels as they are stored: with name, job and instance, in no order. As in a scrape, a label that
+    /// already has one of those names is kept as `exported_…`.
+    func pairs(_ name: String, _ base: Labels) -> [Label] {
         var pairs: [Label] = []
         pairs.reserveCapacity(base.pairs.count + 3)
         for label in base.pairs {
             let isTaken = label.name == "job" || label.name == "instance"
             pairs.append(isTaken ? Label("exported_" + label.name, label.value) : label)
         }
-        return Labels(pairs + [Label("__name__", name), Label("job", job), Label("instance", instance)])
+        pairs.append(Label("__name__", name))
+        pairs.append(Label("job", job))
+        pairs.append(Label("instance", instance))
+        return pairs
     }
 }

@@ -79,9 +79,9 @@ extension SamplePrediction {
     }
 
     private static func append(stepChange change: Int64, _ writer: inout Writer, to words: inout [UInt64]) {
-        for (index, width) in stepWidths.enumerated() where change.fits(width) {
+        for index in stepWidths.indices where change.fits(stepWidths[index]) {
             writer.bits.append(ones: index, endedBelow: stepWidths.count, to: &words)
-            writer.bits.append(change.low(width), count: width, to: &words)
+            writer.bits.append(change.low(stepWidths[index]), count: stepWidths[index], to: &words)
             return
         }
         writer.bits.append(0b111, count: 3, to: &words)
@@ -150,16 +150,14 @@ extension SamplePrediction {
         let growth = new - last
         let surprise = growth - lastGrowth
         let zigzag = UInt64(bitPattern: (surprise << 1) ^ (surprise >> 63))
-        let needed = 64 - zigzag.leadingZeroBitCount
-        let index = Self.growthWidths.firstIndex { needed <= $0 } ?? Self.growthWidths.count - 1
+        let index = Self.widthIndex(of: zigzag)
         let prefix = min(index + 1, Self.growthWidths.count - 1)
         let cost = (decimals == self.decimals ? 1 : 7) + prefix + Self.growthWidths[index]
         return InUnits(decimals: decimals, units: new, growth: growth, zigzag: zigzag, cost: cost)
     }
 
     private static func append(growth zigzag: UInt64, _ writer: inout Writer, to words: inout [UInt64]) {
-        let needed = 64 - zigzag.leadingZeroBitCount
-        let index = growthWidths.firstIndex { needed <= $0 } ?? growthWidths.count - 1
+        let index = widthIndex(of: zigzag)
         writer.bits.append(ones: index, endedBelow: growthWidths.count - 1, to: &words)
         if growthWidths[index] > 0 { writer.bits.append(zigzag, count: growthWidths[index], to: &words) }
     }
@@ -183,67 +181,88 @@ extension SamplePrediction {
     /// Reads the next sample into `time` and `bits`.
     @inline(__always)
     mutating func advance(_ reader: inout BitReader, _ words: Span<UInt64>) {
-        guard reader.readBit(from: words) else {
+        let next = reader.peek(words)
+        switch next >> 62 {
+        case 0, 1:
+            reader.skip(1)
             time &+= step
-            return
-        }
-        if reader.readBit(from: words) {
+        case 2:
+            reader.skip(2)
+            time &+= step
+            readChange(next &<< 2, &reader, words)
+        default:
+            reader.skip(2)
             step &+= Self.readStepChange(&reader, words)
             time &+= step
-            guard reader.readBit(from: words) else { return }
-        } else {
-            time &+= step
+            guard reader.read(1, words) == 1 else { return }
+            readChange(reader.peek(words), &reader, words)
         }
-        readChange(&reader, words)
     }
 
     /// Passes over samples that only repeat and are not later than `end`, as many as are quickly known.
     ///
     /// - Returns: how many they were.
-    mutating func skipRepeats(atMost limit: Int, by end: Int64, _ reader: inout BitReader) -> Int {
+    mutating func skipRepeats(
+        atMost limit: Int, by end: Int64, _ reader: inout BitReader, _ words: Span<UInt64>
+    ) -> Int {
         guard step > 0, end > time else { return 0 }
-        let repeats = reader.readLoadedZeros(atMost: min(limit, Int(clamping: (end - time) / step)))
+        let repeats = min(reader.peek(words).leadingZeroBitCount, limit, Int(clamping: (end - time) / step))
+        reader.skip(repeats)
         time &+= step &* Int64(repeats)
         return repeats
     }
 
     private static func readStepChange(_ reader: inout BitReader, _ words: Span<UInt64>) -> Int64 {
-        let index = reader.readOnes(atMost: stepWidths.count, from: words)
-        guard index < stepWidths.count else { return Int64(bitPattern: reader.read(64, from: words)) }
-        let width = stepWidths[index]
-        let shift = Int64(64 - width)
-        return (Int64(bitPattern: reader.read(width, from: words)) << shift) >> shift
+        let ones = min(reader.peek(words).leadingOnes, stepWidths.count)
+        reader.skip(min(ones + 1, stepWidths.count))
+        guard ones < stepWidths.count else { return Int64(bitPattern: reader.read(64, words)) }
+        let shift = Int64(64 - stepWidths[ones])
+        return (Int64(bitPattern: reader.read(stepWidths[ones], words)) << shift) >> shift
     }
 
-    private mutating func readChange(_ reader: inout BitReader, _ words: Span<UInt64>) {
-        switch reader.readOnes(atMost: 3, from: words) {
-        case 0: readGrowth(&reader, words)
-        case 1: readXOR(&reader, words)
+    /// - Parameter next: the next bits, of which at least 14 are there.
+    @inline(__always)
+    private mutating func readChange(_ next: UInt64, _ reader: inout BitReader, _ words: Span<UInt64>) {
+        switch next.leadingOnes {
+        case 0: readGrowth(next &<< 1, after: 1, &reader, words)
+        case 1:
+            reader.skip(2)
+            readXOR(&reader, words)
         case 2:
-            windowLeading = Int(reader.read(5, from: words))
+            reader.skip(3)
+            windowLeading = Int(reader.read(5, words))
             // Never more than a word, whatever a damaged file may say.
-            windowWidth = min(Int(reader.read(6, from: words)) + 1, 64 - windowLeading)
+            windowWidth = min(Int(reader.read(6, words)) + 1, 64 - windowLeading)
             readXOR(&reader, words)
         default:
-            decimals = min(Int(reader.read(4, from: words)), Self.powers.count - 1)
+            reader.skip(3)
+            decimals = min(Int(reader.read(4, words)), Self.powers.count - 1)
             units = nil
             growth = 0
-            readGrowth(&reader, words)
+            readGrowth(reader.peek(words), after: 0, &reader, words)
         }
     }
 
     private mutating func readXOR(_ reader: inout BitReader, _ words: Span<UInt64>) {
         guard windowWidth > 0 else { return }
-        bits ^= reader.read(windowWidth, from: words) << UInt64(64 - windowLeading - windowWidth)
+        bits ^= reader.read(windowWidth, words) << UInt64(64 - windowLeading - windowWidth)
         units = nil
     }
 
-    private mutating func readGrowth(_ reader: inout BitReader, _ words: Span<UInt64>) {
-        let width = Self.growthWidths[reader.readOnes(atMost: Self.growthWidths.count - 1, from: words)]
-        let zigzag = width == 0 ? 0 : reader.read(width, from: words)
-        growth &+= Int64(bitPattern: zigzag >> 1) ^ -Int64(bitPattern: zigzag & 1)
-        let last = units ?? Self.units(of: bits, decimals: decimals) ?? 0
-        let new = last &+ growth
+    /// - Parameter skipped: how many bits before `next` the reader has not passed yet.
+    @inline(__always)
+    private mutating func readGrowth(
+        _ next: UInt64, after skipped: Int, _ reader: inout BitReader, _ words: Span<UInt64>
+    ) {
+        let last = Self.growthWidths.count - 1
+        let ones = min(next.leadingOnes, last)
+        reader.skip(skipped + min(ones + 1, last))
+        let width = Self.growthWidths[ones]
+        if width > 0 {
+            let zigzag = reader.read(width, words)
+            growth &+= Int64(bitPattern: zigzag >> 1) ^ -Int64(bitPattern: zigzag & 1)
+        }
+        let new = (units ?? Self.units(of: bits, decimals: decimals) ?? 0) &+ growth
         units = new
         bits = Self.bits(of: new, decimals: decimals)
     }
@@ -252,12 +271,20 @@ extension SamplePrediction {
 // MARK: Tables
 
 extension SamplePrediction {
-    private static let stepWidths = [7, 13, 21]
+    private static let stepWidths: InlineArray<3, Int> = [7, 13, 21]
 
     /// Bits of a growth's surprise. The index is told by that many ones.
-    private static let growthWidths = [0, 3, 6, 9, 12, 16, 22, 32, 60]
+    private static let growthWidths: InlineArray<9, Int> = [0, 3, 6, 9, 12, 16, 22, 32, 60]
 
-    private static let powers: [Double] = [1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9]
+    /// The first of `growthWidths` that holds the number.
+    private static func widthIndex(of zigzag: UInt64) -> Int {
+        let needed = 64 - zigzag.leadingZeroBitCount
+        var index = 0
+        while index < growthWidths.count - 1, growthWidths[index] < needed { index += 1 }
+        return index
+    }
+
+    private static let powers: InlineArray<10, Double> = [1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9]
 
     /// The value in units of 10^-`decimals`, if it is exactly that many of them.
     private static func units(of bits: UInt64, decimals: Int) -> Int64? {

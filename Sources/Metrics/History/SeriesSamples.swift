@@ -29,19 +29,22 @@ struct SeriesSamples {
     }
 
     private struct OpenChunk {
-        var first: Int64
-        let bits: UInt64
-        var count: Int32 = 1
+        var first: Int64 = 0
+        var bits: UInt64 = 0
+        /// 0 when there is no open chunk.
+        var count: Int32 = 0
         var isRun = true
         /// Where its words begin.
-        var start: Int
-        var last: SamplePrediction
+        var start: Int32 = 0
+        var last = SamplePrediction(time: 0, bits: 0)
         var writer = SamplePrediction.Writer()
+
+        var exists: Bool { count > 0 }
     }
 
     private(set) var chunks: [Chunk] = []
     private(set) var words: [UInt64] = []
-    private var open: OpenChunk?
+    private var open = OpenChunk()
     private(set) var count = 0
 
     private static let chunkSamples: Int32 = 120
@@ -62,18 +65,18 @@ struct SeriesSamples {
         (chunks.capacity > 0 ? 32 + chunks.capacity * 40 : 0) + (words.capacity > 0 ? 32 + words.capacity * 8 : 0)
     }
 
-    var firstTime: Int64? { chunks.first?.first ?? open?.first }
-    var lastTime: Int64? { open?.last.time ?? chunks.last?.last }
+    var firstTime: Int64? { chunks.first?.first ?? (open.exists ? open.first : nil) }
+    var lastTime: Int64? { open.exists ? open.last.time : chunks.last?.last }
 
     /// The chunks as they would be if the open one were closed now.
-    var allChunks: [Chunk] { chunks + (open.map { [closed($0)] } ?? []) }
+    var allChunks: [Chunk] { open.exists ? chunks + [closedOpen] : chunks }
 }
 
 // MARK: Appending
 
 extension SeriesSamples {
     mutating func append(_ time: Int64, _ bits: UInt64) -> Outcome {
-        if let open {
+        if open.exists {
             guard time > open.last.time else {
                 if time < open.last.time { return .outOfOrder }
                 return bits == open.last.bits ? .repeated : .duplicate
@@ -84,38 +87,35 @@ extension SeriesSamples {
         }
         count += 1
         if prolongRun(time, bits) { return .stored }
-        if let open, isDone(open) { close() }
-        if open == nil {
-            open = OpenChunk(
-                first: time, bits: bits, start: words.count, last: SamplePrediction(time: time, bits: bits))
-        } else {
+        if isDone { close() }
+        if open.exists {
             pack(time, bits)
+        } else {
+            open = OpenChunk(
+                first: time, bits: bits, count: 1, start: Int32(words.count),
+                last: SamplePrediction(time: time, bits: bits))
         }
         return .stored
     }
 
     /// Makes the open run one sample longer, if it stays one.
     private mutating func prolongRun(_ time: Int64, _ bits: UInt64) -> Bool {
-        guard let open, open.isRun, bits == open.bits, open.count < Int32.max,
+        guard open.isRun, open.exists, bits == open.bits, open.count < Int32.max,
             open.count == 1 || time &- open.last.time == open.last.step
         else { return false }
-        self.open?.last.prolong(to: time)
-        self.open?.count += 1
+        open.last.prolong(to: time)
+        open.count += 1
         return true
     }
 
     private mutating func pack(_ time: Int64, _ bits: UInt64) {
-        guard var open else { return }
-        // Taken out while it changes, so that the words are not copied.
-        self.open = nil
-        if open.isRun { packRun(&open) }
+        if open.isRun { packRun() }
         open.last.append(time, bits, &open.writer, to: &words)
         open.count += 1
-        self.open = open
     }
 
     /// Turns a run that turned out short into the beginning of a packed chunk.
-    private mutating func packRun(_ open: inout OpenChunk) {
+    private mutating func packRun() {
         let second = open.last.time - open.last.step * Int64(open.count - 2)
         open.isRun = false
         open.last = SamplePrediction(time: open.first, bits: open.bits)
@@ -125,21 +125,22 @@ extension SeriesSamples {
     }
 
     /// Whether a sample that does not prolong the open chunk's run should begin a chunk of its own.
-    private func isDone(_ open: OpenChunk) -> Bool {
+    private var isDone: Bool {
         guard open.count >= Self.chunkSamples else { return false }
-        return open.isRun || open.count >= Self.chunkSamplesLimit || words.count - open.start >= Self.chunkWords
+        return open.isRun || open.count >= Self.chunkSamplesLimit
+            || words.count - Int(open.start) >= Self.chunkWords
     }
 
     private mutating func close() {
-        guard let open else { return }
-        chunks.appendSparingly(closed(open))
-        self.open = nil
+        chunks.appendSparingly(closedOpen)
+        open = OpenChunk()
     }
 
-    private func closed(_ open: OpenChunk) -> Chunk {
+    /// The open chunk as it would be if it were closed now.
+    private var closedOpen: Chunk {
         Chunk(
             first: open.first, last: open.last.time, bits: open.bits, count: open.count,
-            wordCount: open.isRun ? 0 : Int32(words.count - open.start))
+            wordCount: open.isRun ? 0 : Int32(words.count) - open.start)
     }
 }
 
@@ -154,13 +155,13 @@ extension SeriesSamples {
             if chunk.last > after { read(chunk, at: start, after: after, through: through, body) }
             start += Int(chunk.wordCount)
         }
-        guard let open, open.first <= through, open.last.time > after else { return }
-        read(closed(open), at: open.start, after: after, through: through, body)
+        guard open.exists, open.first <= through, open.last.time > after else { return }
+        read(closedOpen, at: start, after: after, through: through, body)
     }
 
     /// The newest sample in (`after`, `through`].
     func newest(after: Int64, through: Int64) -> (time: Int64, value: Double)? {
-        if let open, open.last.time <= through {
+        if open.exists, open.last.time <= through {
             guard open.last.time > after else { return nil }
             return (open.last.time, Double(bitPattern: open.last.bits))
         }
@@ -171,8 +172,8 @@ extension SeriesSamples {
     }
 
     private func lastChunk(beginningBy through: Int64) -> (Chunk, start: Int)? {
-        if let open, open.first <= through { return (closed(open), open.start) }
-        var start = open?.start ?? words.count
+        if open.exists, open.first <= through { return (closedOpen, Int(open.start)) }
+        var start = open.exists ? Int(open.start) : words.count
         for chunk in chunks.reversed() {
             start -= Int(chunk.wordCount)
             if chunk.first <= through { return (chunk, start) }
@@ -215,7 +216,7 @@ extension SeriesSamples {
             if sample.time > after { body(sample.time, Double(bitPattern: sample.bits)) }
             left -= 1
             guard left > 0 else { return }
-            if sample.time <= after { left -= sample.skipRepeats(atMost: left - 1, by: after, &reader) }
+            if sample.time <= after { left -= sample.skipRepeats(atMost: left - 1, by: after, &reader, words) }
             sample.advance(&reader, words)
         }
     }
@@ -227,7 +228,7 @@ extension SeriesSamples {
     /// Forgets the chunks that end before `cutoff`, and of a run what lies before it. The newest sample always stays.
     mutating func forget(before cutoff: Int64) {
         var dropped = 0
-        while dropped < chunks.count - (open == nil ? 1 : 0), chunks[dropped].last < cutoff { dropped += 1 }
+        while dropped < chunks.count - (open.exists ? 0 : 1), chunks[dropped].last < cutoff { dropped += 1 }
         remove(chunks: dropped)
         shortenRun(before: cutoff)
     }
@@ -235,7 +236,7 @@ extension SeriesSamples {
     /// Forgets the closed chunks that end at `time` or before, for lack of memory.
     mutating func giveUpChunks(endingBy time: Int64) {
         var dropped = 0
-        while dropped < chunks.count - (open == nil ? 1 : 0), chunks[dropped].last <= time { dropped += 1 }
+        while dropped < chunks.count - (open.exists ? 0 : 1), chunks[dropped].last <= time { dropped += 1 }
         remove(chunks: dropped, compact: true)
     }
 
@@ -249,7 +250,7 @@ extension SeriesSamples {
         guard wordCount > 0 else { return }
         words.removeFirst(wordCount)
         words.giveBackSpareCapacity(all: compact)
-        open?.start -= wordCount
+        if open.exists { open.start -= Int32(wordCount) }
     }
 
     private mutating func shortenRun(before cutoff: Int64) {
@@ -259,10 +260,10 @@ extension SeriesSamples {
             chunks[0].first += first.step * Int64(gone)
             chunks[0].count -= gone
             count -= Int(gone)
-        } else if let run = open, run.isRun, run.count > 1 {
-            let gone = closed(run).stepsBefore(cutoff)
-            open?.first += run.last.step * Int64(gone)
-            open?.count -= gone
+        } else if open.isRun, open.count > 1 {
+            let gone = closedOpen.stepsBefore(cutoff)
+            open.first += open.last.step * Int64(gone)
+            open.count -= gone
             count -= Int(gone)
         }
     }

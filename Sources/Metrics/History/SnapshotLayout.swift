@@ -71,10 +71,3 @@ struct SampleKey: Hashable {
         self.part = part
     }
 }
-
-extension HistorySeries {
-    var sampleKey: SampleKey? {
-        guard case .scraped(let scraped) = origin else { return nil }
-        return SampleKey(scraped.metric.name, scraped.base, scraped.part)
-    }
-}

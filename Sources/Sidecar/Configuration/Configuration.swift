@@ -1,5 +1,7 @@
+import Collectors
 import Glibc
 import Metrics
+import Operations
 import Runtime
 
 /// Everything that can be set, checked. Reading it declares every setting.
@@ -12,6 +14,10 @@ struct Configuration {
     let compatAliases: Bool
     let targets: Targets
     let probes: Probes
+    let operations: OperationsConfiguration
+    let service: ServiceSettings
+    let host: HostSettings
+    let alerting: AlertingSettings
 
     struct Web {
         let listen: [ListenAddress]
@@ -36,6 +42,10 @@ struct Configuration {
             "Serve the metric names, labels and series of older exporters beside the current ones.")
         targets = try Targets(settings, aliases: compatAliases)
         probes = try Probes(settings)
+        operations = try OperationsConfiguration(settings)
+        service = try ServiceSettings(settings)
+        host = try HostSettings(settings)
+        alerting = try AlertingSettings(settings, listen: web.listen.first)
     }
 
     /// Reads the file that `--config` or `OUTRIGGER_CONFIG` names, the environment and the flags.

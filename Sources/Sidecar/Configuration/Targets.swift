@@ -107,3 +107,38 @@ struct Targets {
         return entries.map { PgBouncer(name: entries.count > 1 ? $0.name : nil, connection: $0.url) }
     }
 }
+
+extension Targets {
+    /// The servers as Prometheus would scrape each of them: what `job`, `instance` and `up` say of their series.
+    func historyTargets(own listen: ListenAddress?) -> [HistoryTarget] {
+        var targets: [HistoryTarget] = []
+        func add(_ job: String, _ instance: String, up: String, prefixes: [String], target: String?) {
+            targets.append(
+                HistoryTarget(job: job, instance: instance, upMetric: up) { metric, labels in
+                    prefixes.contains { metric.hasPrefix($0) } && (target == nil || labels["target"] == target)
+                })
+        }
+        for one in postgres {
+            let address = (try? PostgresAddress(one.connection))?.server ?? one.name
+            add("postgres", address, up: "pg_up", prefixes: ["pg_"], target: postgres.count > 1 ? one.name : nil)
+        }
+        for one in pgbouncer {
+            let address = (try? PostgresAddress(one.connection))?.server ?? one.name ?? "pgbouncer"
+            add("pgbouncer", address, up: "pgbouncer_up", prefixes: ["pgbouncer_"], target: one.name)
+        }
+        for one in redis {
+            add("redis", one.address.place, up: "redis_up", prefixes: ["redis_"], target: one.name)
+        }
+        return targets + [.own(instance: "\(hostName()):\(listen?.port ?? 9847)")]
+    }
+}
+
+extension RedisAddress {
+    /// `host:port`, or the socket's path.
+    var place: String {
+        switch endpoint {
+        case .tcp(let host, let port): "\(host):\(port)"
+        case .unix(let path): path
+        }
+    }
+}

@@ -12,8 +12,13 @@ extension Command {
         _ = try Configuration.load(invocation)
         writeOutput("Starting the demo's servers…\n")
         let servers = try await DemoServers.start(environment: Environment.current)
-        let addresses = ["DATABASE_URL": servers.postgresURL, "REDIS_URL": servers.redisURL]
-        let sidecar = try Sidecar { () throws(SettingsError) in try Configuration.load(invocation, adding: addresses) }
+        var addresses = ["DATABASE_URL": servers.postgresURL, "REDIS_URL": servers.redisURL]
+        // The rules of the repository, when the demo is started in it.
+        if Files.exists("alerts"), !invocation.has("alerting.rules") {
+            addresses["OUTRIGGER_ALERTING_RULES"] = "alerts/*.yml"
+        }
+        let variables = addresses
+        let sidecar = try Sidecar { () throws(SettingsError) in try Configuration.load(invocation, adding: variables) }
         do {
             try await sidecar.listen()
         } catch {
@@ -51,6 +56,7 @@ extension Command {
             Open
               http://127.0.0.1:\(port)/           what is here
               http://127.0.0.1:\(port)/metrics    everything as Prometheus reads it
+              http://127.0.0.1:\(port)/api/v1/rules    the alert rules of ./alerts and their states
             Ctrl-C ends it and removes what it made.
 
 

@@ -75,7 +75,7 @@ final class ProbePages: Sendable {
         guard var address = try? RedisAddress(parsing: target) else {
             return .text("Invalid 'target' parameter\n", status: 400)
         }
-        guard allows(name(of: address)) else { return refusal }
+        guard allows(address.place) else { return refusal }
         address.password = password(for: address)
         var options = redis
         do {
@@ -97,17 +97,10 @@ final class ProbePages: Sendable {
         return try DatabaseKey.list(text)
     }
 
-    private func name(of address: RedisAddress) -> String {
-        switch address.endpoint {
-        case .tcp(let host, let port): "\(host):\(port)"
-        case .unix(let path): path
-        }
-    }
-
     /// The file names a server with or without the user, as redis_exporter reads it.
     private func password(for address: RedisAddress) -> String? {
         let scheme = address.usesTLS ? "rediss://" : "redis://"
-        let place = name(of: address)
+        let place = address.place
         let withUser = address.user.map { "\(scheme)\($0)@\(place)" }
         return withUser.flatMap { probes.redisPasswords[$0] } ?? probes.redisPasswords[scheme + place]
             ?? probes.redisPasswords[place]

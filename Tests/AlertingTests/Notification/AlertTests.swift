@@ -90,6 +90,13 @@ import Testing
             ])
     }
 
+    @Test func externalLabelsFillOnlyWhatIsMissing() {
+        let plain = alert(0, nil, updated: 0, labels: Labels(["alertname": "A", "cluster": "own"]))
+        let added = plain.adding(externalLabels: Labels(["cluster": "lab", "replica": "1"]))
+        #expect(added.labels == Labels(["alertname": "A", "cluster": "own", "replica": "1"]))
+        #expect(added.fingerprint != plain.fingerprint)
+    }
+
     @Test func fingerprintsAreAlertmanagers() {
         let labels = Labels([
             "alertname": "HighLatency", "cluster": "lab", "db": "orders", "instance": "a", "job": "demo",

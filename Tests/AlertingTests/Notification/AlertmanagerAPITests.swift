@@ -20,7 +20,7 @@ import Testing
         dispatcher = Dispatcher(
             Switchboard.Configuration(route: route, receivers: receivers, inhibitRules: [rule]), client: HTTPClient(),
             userAgent: "", clock: { Self.start })
-        api = AlertmanagerAPI(dispatcher, configuration: "route: …", version: "1.2.3", startedAt: Self.start)
+        api = AlertmanagerAPI(dispatcher, version: "1.2.3", startedAt: Self.start)
     }
 
     private func get(_ path: String, _ query: KeyValuePairs<String, String> = [:]) async -> (status: Int, text: String)
@@ -42,10 +42,17 @@ import Testing
         return (response.status, String(decoding: response.body, as: UTF8.self))
     }
 
-    @Test func statusAndReceiversHaveAlertmanagersShape() async {
+    @Test func statusAndReceiversHaveAlertmanagersShape() async throws {
+        let text =
+            #""route:\n  receiver: \"r\"\n  group_by: [\"alertname\"]\n  group_wait: 30s\n  group_interval: 5m\n  "#
+        #expect(await get("status").text.contains(text))
+        let status = try JSON.parse(Array(await get("status").text.utf8))
+        let original = try #require(status["config"]?["original"]?.string)
+        var quoted = JSONWriter()
+        quoted.string(original)
         #expect(
             await get("status").text
-                == #"{"cluster":{"peers":[],"status":"disabled"},"config":{"original":"route: …"},"#
+                == #"{"cluster":{"peers":[],"status":"disabled"},"config":{"original":\#(quoted.text)},"#
                 + #""uptime":"2026-11-21T12:00:00.000Z","versionInfo":{"branch":"","buildDate":"","buildUser":"","#
                 + #""goVersion":"","revision":"","version":"1.2.3"}}"# + "\n")
         #expect(await get("receivers").text == #"[{"name":"r"},{"name":"page"}]"# + "\n")
@@ -183,11 +190,18 @@ import Testing
     }
 
     @Test func amtoolListsAlertsAndMakesAndEndsSilences() async throws {
-        let route = Route(receiver: "r", grouping: .by(["alertname"]))
-        let dispatcher = Dispatcher(
-            Switchboard.Configuration(route: route, receivers: [Receiver(name: "r")]), client: HTTPClient(),
-            userAgent: "")
-        let api = AlertmanagerAPI(dispatcher, configuration: "route:\n  receiver: r\n", version: "0.1", startedAt: .now)
+        var route = Route(receiver: "r", grouping: .by(["alertname"]))
+        route.routes = [
+            route.child(
+                receiver: "page: #1", matchers: [try Matcher(parsing: "severity=~\"page|\\\"x\"")], continues: true),
+            route.child(matchers: [try Matcher(parsing: "team=web")], grouping: .byAllLabels),
+        ]
+        let rule = InhibitRule(
+            source: [try Matcher(parsing: "s=1")], target: [try Matcher(parsing: "t!=1")], equal: ["db"])
+        let configuration = Switchboard.Configuration(
+            route: route, receivers: ["r", "page: #1"].map { Receiver(name: $0) }, inhibitRules: [rule])
+        let dispatcher = Dispatcher(configuration, client: HTTPClient(), userAgent: "")
+        let api = AlertmanagerAPI(dispatcher, version: "0.1", startedAt: .now)
         let server = try HTTPServer(ListenAddress(host: "127.0.0.1", port: 0)) { await api.answer($0) }
         let amtool = ["/usr/bin/amtool", "--no-version-check", "--alertmanager.url=http://\(server.address)"]
 
@@ -209,7 +223,10 @@ import Testing
         #expect(ended.status == 0, "\(ended.output)")
         #expect(try await run(amtool + ["alert", "query"]).output.contains("Broken"))
         let shown = try await run(amtool + ["config", "show"])
-        #expect(shown.output.contains("receiver: r"), "\(shown.output)")
+        #expect(shown.output.contains("receiver: \"r\""), "\(shown.output)")
+        let routed = try await run(amtool + ["config", "routes", "test", "severity=page"])
+        #expect(routed.output.contains("page: #1"), "\(routed.output)")
+        #expect(try await run(amtool + ["config", "routes", "test", "team=web"]).output.hasPrefix("r"))
         await server.stop(within: .seconds(1))
     }
 

@@ -31,7 +31,7 @@ final class Consumer: Sendable {
     var received: [HTTPRequest] { box.all.withLock { $0 } }
 
     /// What came until there were `count` requests, or until `patience` ended.
-    func received(_ count: Int, within patience: Duration = .seconds(10)) async throws -> [HTTPRequest] {
+    func received(_ count: Int, within patience: Duration = .seconds(100)) async throws -> [HTTPRequest] {
         let deadline = Deadline.after(patience)
         while received.count < count, !deadline.hasPassed { try await Task.sleep(for: .milliseconds(10)) }
         return received
@@ -55,7 +55,7 @@ final class Consumer: Sendable {
             configuration, heartbeats: heartbeats, client: client, userAgent: "Outrigger/test", store: store, log: log)
     }
 
-    private func alert(_ name: String, _ labels: KeyValuePairs<String, String> = [:], end: Duration = .seconds(60))
+    private func alert(_ name: String, _ labels: KeyValuePairs<String, String> = [:], end: Duration = .seconds(3600))
         -> Alert
     {
         Alert(
@@ -106,8 +106,9 @@ final class Consumer: Sendable {
     }
 
     @Test func aStuckAndAFailingReceiverDelayNobody() async throws {
+        let gate = Gate()
         let stuck = try Consumer { _, _ in
-            try? await Task.sleep(for: .seconds(4))
+            await gate.wait()
             return HTTPResponse()
         }
         let failing = try Consumer { _, _ in HTTPResponse(status: 503) }
@@ -120,17 +121,16 @@ final class Consumer: Sendable {
             [("stuck", stuck), ("failing", failing), ("healthy", healthy)].map {
                 Receiver(name: $0.0, webhooks: [webhook($0.1.url)])
             }, root)
-        let began = ContinuousClock.now
+        // All of this happens while the gate is closed.
         for number in 1...5 {
             await dispatcher.receive([alert("A\(number)")])
-            #expect(try await healthy.received(number).count == number)
+            #expect(try await healthy.received(number).count >= number)
         }
-        #expect(ContinuousClock.now - began < .seconds(3))
-        #expect(stuck.received.count == 1)
         #expect(try await failing.received(2).count >= 2)
+        #expect(try await stuck.received(1).count >= 1)
         #expect(dispatcher.metrics.failedRequests.with(["failing", "webhook"]).count >= 1)
-        #expect(dispatcher.metrics.queueLength.with(["stuck", "webhook"]).value == 1)
         await dispatcher.stop(within: .milliseconds(100))
+        gate.open()
         for consumer in [stuck, failing, healthy] { await consumer.stop() }
     }
 
@@ -139,11 +139,11 @@ final class Consumer: Sendable {
         let dispatcher = dispatcher([Receiver(name: "r", webhooks: [webhook(consumer.url)])])
         await dispatcher.receive([alert("A")])
         let requests = try await consumer.received(3)
-        #expect(requests.count == 3 && Set(requests.map(\.body)).count == 1)
+        #expect(Set(requests.map(\.body)).count == 1)
         try await Task.sleep(for: .milliseconds(700))
         #expect(consumer.received.count == 3)
-        #expect(dispatcher.metrics.notifications.with(["r", "webhook"]).count == 1)
         #expect(dispatcher.metrics.requests.with(["r", "webhook"]).count == 3)
+        #expect(dispatcher.metrics.failedRequests.with(["r", "webhook"]).count == 2)
         await dispatcher.stop()
         await consumer.stop()
     }
@@ -163,15 +163,17 @@ final class Consumer: Sendable {
     }
 
     @Test func aTimeoutEndsOneAttemptOnly() async throws {
+        let gate = Gate()
         let consumer = try Consumer { number, _ in
-            if number == 1 { try? await Task.sleep(for: .seconds(2)) }
+            if number == 1 { await gate.wait() }
             return HTTPResponse()
         }
         let dispatcher = dispatcher([
             Receiver(name: "r", webhooks: [webhook(consumer.url) { $0.timeout = .milliseconds(200) }])
         ])
         await dispatcher.receive([alert("A")])
-        #expect(try await consumer.received(2, within: .milliseconds(1800)).count == 2)
+        #expect(try await consumer.received(2).count >= 2)
+        gate.open()
         await dispatcher.stop()
         await consumer.stop()
     }
@@ -198,6 +200,28 @@ final class Consumer: Sendable {
         #expect(try JSON.parse(try await consumer.received(2)[1].body)["status"]?.string == "resolved")
         await dispatcher.stop()
         await consumer.stop()
+    }
+
+    @Test func aLongJournalIsWrittenAnewAndLosesNothing() async throws {
+        let folder = try TemporaryFolder()
+        let state = try StateFolder(folder.path + "/state")
+        let store = NotificationStore(state)
+        _ = try await store.load(at: .now)
+        let log = Mutex(NotificationLog())
+        for number in 0..<80 {
+            let integration = IntegrationID(receiver: "r", kind: "webhook", index: number % 3)
+            let entry = NotificationLog.Entry(
+                key: NotificationLog.Key(group: "g", integration: integration),
+                firing: Set((0..<1000).map { Fingerprint(UInt64(number * 1000 + $0)) }), resolved: [], time: .now,
+                expiresAt: .now + .seconds(60))
+            log.withLock { $0.record(entry) }
+            try await store.append(entry) { log.withLock { $0 } }
+        }
+        #expect(try Files.read(state.path + "/notifications.journal").count < 1_100_000)
+        let (loaded, _) = try await store.load(at: .now)
+        let expected = log.withLock { $0 }
+        #expect(loaded.count == 3)
+        for entry in expected.all { #expect(loaded[entry.key] == entry) }
     }
 
     @Test func twoProcessesDoNotShareAStateFolder() throws {
@@ -227,21 +251,25 @@ final class Consumer: Sendable {
     }
 
     @Test func alertmanagersGetBatchesAndNeitherWaitsForTheOther() async throws {
+        let gate = Gate()
         let dead = try Consumer { _, _ in
-            try? await Task.sleep(for: .seconds(2))
+            await gate.wait()
             return HTTPResponse(status: 500)
         }
         let alive = try Consumer()
         let urls = [dead, alive].map { "http://\($0.server.address)/am/" }
-        let dispatcher = dispatcher([Receiver(name: "r", alertmanagers: [AlertmanagerSettings(urls: urls)])])
+        var settings = AlertmanagerSettings(urls: urls)
+        settings.timeout = .seconds(100)
+        let dispatcher = dispatcher([Receiver(name: "r", alertmanagers: [settings])])
         await dispatcher.receive((0..<600).map { alert("A\($0)") })
-        let requests = try await alive.received(3, within: .seconds(1))
+        let requests = try await alive.received(3)
         #expect(try requests.map { try JSON.parse($0.body).array?.count } == [256, 256, 88])
         #expect(requests.allSatisfy { $0.path == "/am/api/v2/alerts" })
-        #expect(dead.received.count == 1)
+        #expect(try await dead.received(1).count == 1)
         await dispatcher.receive((0..<10_300).map { alert("B\($0)") })
-        #expect(dispatcher.metrics.dropped.with(["alertmanager_queue"]).count > 0)
+        #expect(dispatcher.metrics.dropped.with(["alertmanager_queue"]).count >= 300)
         await dispatcher.stop(within: .milliseconds(100))
+        gate.open()
         for consumer in [dead, alive] { await consumer.stop() }
     }
 

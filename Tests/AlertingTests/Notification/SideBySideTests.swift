@@ -111,8 +111,40 @@ struct SideBySideTests {
         consumer.received.filter { $0.path == path }.map { String(decoding: $0.body, as: UTF8.self) }
     }
 
-    @Test(.timeLimit(.minutes(2))) func bothSendTheSameBodiesInTheSameOrder() async throws {
+    /// What each sent: to the first receiver in order; to the second, whose groups send at the same time, in any.
+    private struct Sent: Equatable {
+        var hook: [String]
+        var page: [String]
+    }
+
+    @Test(.timeLimit(.minutes(5))) func bothSendTheSameBodiesInTheSameOrder() async throws {
+        // A comparison counts only if this process was let run: the flushes are a second apart.
+        for _ in 0..<8 {
+            let (theirs, ours, lateness) = try await perform()
+            guard lateness < .milliseconds(300) else { continue }
+            #expect(ours == theirs)
+            #expect(theirs.hook.count >= 6 && theirs.page.count >= 4)
+            return
+        }
+        Issue.record("the machine was too busy for a comparison", severity: .warning)
+    }
+
+    /// The longest that a task which sleeps for a moment was kept waiting.
+    private func worstLateness() -> Task<Duration, Never> {
+        Task {
+            var worst = Duration.zero
+            while !Task.isCancelled {
+                let began = ContinuousClock.now
+                try? await Task.sleep(for: .milliseconds(10))
+                worst = max(worst, ContinuousClock.now - began)
+            }
+            return worst
+        }
+    }
+
+    private func perform() async throws -> (theirs: Sent, ours: Sent, lateness: Duration) {
         let pair = try await Pair()
+        let watch = worstLateness()
         let began = ContinuousClock.now
         func wait(until seconds: Double) async throws {
             try await Task.sleep(until: began + .milliseconds(Int(seconds * 1000)))
@@ -154,12 +186,9 @@ struct SideBySideTests {
         ])
         try await wait(until: 10.8)
 
-        let theirs = bodies(pair.theirs, "/hook")
-        #expect(bodies(pair.ours, "/hook") == theirs)
-        #expect(theirs.count >= 6)
-        // Two groups send at the same time, so their order is nobody's.
-        #expect(bodies(pair.ours, "/page").sorted() == bodies(pair.theirs, "/page").sorted())
-        #expect(bodies(pair.theirs, "/page").count >= 4)
+        watch.cancel()
+        let sent = [pair.theirs, pair.ours].map { Sent(hook: bodies($0, "/hook"), page: bodies($0, "/page").sorted()) }
         await pair.stop()
+        return (sent[0], sent[1], await watch.value)
     }
 }

@@ -38,19 +38,18 @@ import Testing
         let numbers = (4...52).map { "\($0 * 10)" }.joined(separator: " ")
         try Files.write("77 (a) b (c) S \(numbers)\n", to: folder.path + "/self/stat")
         try Files.write("cpu 1 2 3\nbtime 1700000000\n", to: folder.path + "/stat")
+        try FileManager.default.createDirectory(atPath: folder.path + "/self/net", withIntermediateDirectories: true)
         try Files.write(
-            "Limit                     Soft Limit           Hard Limit           Units\n"
-                + "Max open files            1024                 4096                 files\n"
-                + "Max address space         unlimited            unlimited            bytes\n",
-            to: folder.path + "/self/limits")
+            "TcpExt: A B\nTcpExt: 1 2\nIpExt: InNoRoutes InOctets OutOctets\nIpExt: 5 600 70\n",
+            to: folder.path + "/self/net/netstat")
 
         let page = Self.page(ProcessSource(root: folder.path))
 
         #expect(page.number("process_virtual_memory_bytes") == 230)
         #expect(page.number("process_resident_memory_bytes") == 240 * Double(Kernel.pageBytes))
         #expect(page.number("process_start_time_seconds") == 1_700_000_000 + 220 / Kernel.ticksPerSecond)
-        #expect(page["process_max_fds"] == "1024")
-        #expect(page["process_virtual_memory_max_bytes"] == "1.8446744073709552e+19")
+        #expect(page["process_network_receive_bytes_total"] == "600")
+        #expect(page["process_network_transmit_bytes_total"] == "70")
         #expect(page["process_open_fds"] == nil)
     }
 

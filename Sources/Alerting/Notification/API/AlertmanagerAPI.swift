@@ -4,17 +4,14 @@ import Runtime
 /// Alertmanager's HTTP API, version 2, as far as amtool, Grafana and Prometheus use it.
 public struct AlertmanagerAPI: Sendable {
     private let dispatcher: Dispatcher
-    /// The part of the configuration that is shown, without secrets.
-    private let configuration: String
     private let version: String
     private let startedAt: Moment
 
     /// Most alerts in one post.
     public static let postLimit = 10_000
 
-    public init(_ dispatcher: Dispatcher, configuration: String, version: String, startedAt: Moment) {
+    public init(_ dispatcher: Dispatcher, version: String, startedAt: Moment) {
         self.dispatcher = dispatcher
-        self.configuration = configuration
         self.version = version
         self.startedAt = startedAt
     }
@@ -38,7 +35,7 @@ public struct AlertmanagerAPI: Sendable {
         switch parts.first {
         case "status" where parts.count == 1:
             try allow(["GET"], request)
-            return status
+            return await status
         case "receivers" where parts.count == 1:
             try allow(["GET"], request)
             return await receivers
@@ -65,31 +62,36 @@ public struct AlertmanagerAPI: Sendable {
     // MARK: Status
 
     private var status: HTTPResponse {
-        json {
+        get async {
+            let configuration = await dispatcher.read { board, _ in board.configuration.alertmanagerText }
+            return json { write(configuration, to: &$0) }
+        }
+    }
+
+    private func write(_ configuration: String, to writer: inout JSONWriter) {
+        writer.object {
+            $0.key("cluster")
             $0.object {
-                $0.key("cluster")
-                $0.object {
-                    $0.key("peers")
-                    $0.array { _ in }
-                    $0.key("status")
-                    $0.string("disabled")
+                $0.key("peers")
+                $0.array { _ in }
+                $0.key("status")
+                $0.string("disabled")
+            }
+            $0.key("config")
+            $0.object {
+                $0.key("original")
+                $0.string(configuration)
+            }
+            $0.key("uptime")
+            $0.string(startedAt.withMilliseconds)
+            $0.key("versionInfo")
+            $0.object {
+                for name in ["branch", "buildDate", "buildUser", "goVersion", "revision"] {
+                    $0.key(name)
+                    $0.string("")
                 }
-                $0.key("config")
-                $0.object {
-                    $0.key("original")
-                    $0.string(configuration)
-                }
-                $0.key("uptime")
-                $0.string(startedAt.withMilliseconds)
-                $0.key("versionInfo")
-                $0.object {
-                    for name in ["branch", "buildDate", "buildUser", "goVersion", "revision"] {
-                        $0.key(name)
-                        $0.string("")
-                    }
-                    $0.key("version")
-                    $0.string(version)
-                }
+                $0.key("version")
+                $0.string(version)
             }
         }
     }

@@ -1,0 +1,149 @@
+import Alerting
+import Metrics
+import PromQL
+import Runtime
+import Synchronization
+
+/// Registry → history → rules → messages: the half of the sidecar that works without being asked.
+///
+/// Everything in it lives as long as the process. A reload changes rules, receivers and retention in place, so that no
+/// alert and no sample is lost by one.
+final class AlertingParts: Sendable {
+    let history: History
+    let ruler: Ruler
+    let engine = Engine()
+    private let sampler: HistorySampler
+    private let keeper: HistoryKeeper?
+    private let telling: Telling
+    private let tasks = Mutex<[Task<Void, Never>]>([])
+
+    /// Reads what survived the last run.
+    static func start(
+        _ settings: AlertingSettings, targets: [HistoryTarget], registry: Registry, instruments: InstrumentSource
+    ) async throws -> AlertingParts {
+        let folder = try settings.stateFolder.map { path throws(FileError) in try StateFolder(path) }
+        if folder == nil, !settings.ruler.files.isEmpty {
+            Log.warn("state.dir is not set: a restart forgets alerts, notifications and history")
+        }
+        let history = History(targets: targets, limitBytes: settings.historyLimitBytes)
+        let keeper = folder.map { folder in
+            HistoryKeeper(
+                history, every: settings.saveInterval, read: { try await folder.read("history") },
+                write: { try await folder.write($0, to: "history") })
+        }
+        await keeper?.load()
+        let telling = Telling(store: NotificationStore(folder))
+        try await telling.configure(settings.notification)
+        let parts = AlertingParts(
+            settings, history: history, keeper: keeper, telling: telling, registry: registry, folder: folder)
+        for instrument in history.metrics.instruments + parts.sampler.instruments + telling.metrics.all
+            + (keeper?.instruments ?? [])
+        {
+            instruments.add(instrument)
+        }
+        try await parts.ruler.load()
+        parts.deriveRetention()
+        parts.run()
+        return parts
+    }
+
+    private init(
+        _ settings: AlertingSettings, history: History, keeper: HistoryKeeper?, telling: Telling, registry: Registry,
+        folder: StateFolder?
+    ) {
+        self.history = history
+        self.keeper = keeper
+        self.telling = telling
+        sampler = HistorySampler(history, every: settings.historyInterval) { await registry.gather(by: $0) }
+        ruler = Ruler(
+            settings.ruler, engine: engine, store: HistoryStore(history), sinks: [telling],
+            stateFile: folder.map { StateFile($0.path + "/alerts") })
+    }
+
+    private func run() {
+        tasks.withLock {
+            $0 = [Task { [sampler] in await sampler.run() }, Task { [ruler] in await ruler.run() }]
+            if let keeper { $0.append(Task { await keeper.run() }) }
+        }
+    }
+
+    /// Keeps what the loaded rules read, and five minutes more; an hour of everything.
+    private func deriveRetention() {
+        let spare = Duration.seconds(300)
+        var least = Duration.seconds(3600)
+        var byName: [String: Duration] = [:]
+        for need in ruler.requirements {
+            let reach = Duration.milliseconds(need.reach) + spare
+            if let name = need.metric { byName[name] = reach } else { least = max(least, reach) }
+        }
+        history.setRetention(byName, least: least)
+    }
+
+    /// - Throws: `RuleLoadError`; then the old rules and receivers stay.
+    func reload(_ settings: AlertingSettings, targets: [HistoryTarget]) async throws {
+        try await ruler.load(settings.ruler)
+        history.setTargets(targets)
+        deriveRetention()
+        try await telling.configure(settings.notification)
+    }
+
+    /// Ends the evaluating first, then lets messages under way arrive, then writes the history down. Nobody is told that an
+    /// alert is over because we end.
+    func stop() async {
+        for task in tasks.withLock({ $0 }) { task.cancel() }
+        for task in tasks.withLock({ $0 }) { await task.value }
+        await telling.stop()
+        await keeper?.save()
+    }
+
+    /// `/api/v1/…` as Prometheus has it and `/api/v2/…` as Alertmanager has it.
+    func routes(registry: Registry) -> [Router.Fallback] {
+        let api = PrometheusAPI(
+            engine: engine, source: HistoryStore(history), rules: { [ruler] in ruler.snapshot },
+            metadata: { await registry.gather(by: .after(.seconds(2))).families.map(\.metric) },
+            build: .init(version: Outrigger.version))
+        return [
+            { await api.answer($0) },
+            { [telling] request in
+                guard AlertmanagerAPI.serves(request.path) else { return nil }
+                if AlertmanagerAPI.changes(request), let refusal = Router.refusesChange(request) { return refusal }
+                guard let alertmanager = telling.api else { return .text("no receivers are configured\n", status: 404) }
+                return await alertmanager.answer(request)
+            },
+        ]
+    }
+}
+
+/// Hands alerts to the dispatcher, of which there is none until a configuration names receivers.
+private final class Telling: AlertSink {
+    let metrics = NotificationMetrics()
+    private let store: NotificationStore
+    private let state = Mutex<(dispatcher: Dispatcher, startedAt: Moment)?>(nil)
+
+    init(store: NotificationStore) { self.store = store }
+
+    func configure(_ settings: NotificationSettings?) async throws(FileError) {
+        if let known = state.withLock({ $0?.dispatcher }) {
+            if let settings { await known.reconfigure(settings.switchboard, heartbeats: settings.heartbeats) }
+            return
+        }
+        guard let settings else { return }
+        let kept = try await store.load(at: .now)
+        let dispatcher = Dispatcher(
+            settings.switchboard, heartbeats: settings.heartbeats, client: HTTPClient(),
+            userAgent: "Outrigger/\(Outrigger.version)", store: store, log: kept.log, silences: kept.silences,
+            metrics: metrics)
+        state.withLock { $0 = (dispatcher, .now) }
+        await dispatcher.start()
+    }
+
+    func accept(_ alerts: [Alert]) async { await state.withLock { $0?.dispatcher }?.receive(alerts) }
+
+    func stop() async { await state.withLock { $0?.dispatcher }?.stop() }
+
+    var api: AlertmanagerAPI? {
+        state.withLock { $0 }.map {
+            AlertmanagerAPI($0.dispatcher, version: Outrigger.version, startedAt: $0.startedAt)
+        }
+    }
+}
