@@ -21,30 +21,29 @@ let package = Package(
         .target(name: "Databases", dependencies: ["CLibraries", "Runtime"], swiftSettings: common),
         .target(name: "Collectors", dependencies: ["Runtime", "Metrics", "Databases"], swiftSettings: safe),
         .target(name: "PromQL", dependencies: ["Runtime", "Metrics"], swiftSettings: safe),
+        .target(name: "Cache", dependencies: ["Runtime", "Metrics"], swiftSettings: safe),
         .target(name: "Alerting", dependencies: ["Runtime", "Metrics", "PromQL"], swiftSettings: safe),
         .executableTarget(
             name: "Sidecar",
             dependencies: ["Runtime", "LocalServers", "Metrics", "Databases", "Collectors", "PromQL", "Alerting"],
             swiftSettings: common),
         .executableTarget(
-            name: "Benchmarks", dependencies: ["CLibraries", "Runtime", "LocalServers"], swiftSettings: common),
+            name: "Benchmarks", dependencies: ["CLibraries", "Runtime", "LocalServers", "Cache"], swiftSettings: common),
 
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: common),
         .testTarget(name: "LocalServersTests", dependencies: ["LocalServers"], swiftSettings: common),
         .testTarget(name: "MetricsTests", dependencies: ["Metrics"], swiftSettings: common),
-        .testTarget(name: "SidecarTests", dependencies: ["Sidecar", "LocalServers", "PromQL", "Runtime"], swiftSettings: common),
+        .testTarget(
+            name: "SidecarTests", dependencies: ["Sidecar", "LocalServers", "PromQL", "Runtime"], swiftSettings: common),
         .testTarget(
             name: "DatabasesTests", dependencies: ["Databases", "LocalServers", "Runtime"], swiftSettings: common),
         .testTarget(
             name: "CollectorsTests", dependencies: ["Collectors", "Databases", "LocalServers", "Metrics", "Runtime"],
             swiftSettings: common),
-<<<<<<< HEAD
         .testTarget(
-            name: "AlertingTests", dependencies: ["Alerting", "PromQL", "LocalServers", "Runtime", "Metrics"], swiftSettings: common),
-        .testTarget(name: "PromQLTests", dependencies: ["PromQL"], swiftSettings: common),
-=======
-        .testTarget(name: "AlertingTests", dependencies: ["Alerting", "Runtime", "Metrics"], swiftSettings: common),
+            name: "AlertingTests", dependencies: ["Alerting", "PromQL", "LocalServers", "Runtime", "Metrics"],
+            swiftSettings: common),
         .testTarget(name: "PromQLTests", dependencies: ["PromQL", "Metrics"], swiftSettings: common),
->>>>>>> main
+        .testTarget(name: "CacheTests", dependencies: ["Cache", "Runtime", "Metrics"], swiftSettings: common),
     ]
 )
