@@ -2,7 +2,8 @@
 ///
 /// The partition keeps its entries in one, and each shadow is one without a log behind it.
 struct Directory<Policy: EvictionPolicy> {
-    private(set) var slots: SlotTable
+    /// Others may change where an entry's bytes lie, nothing else.
+    var slots: SlotTable
     private var index: KeyIndex
     private var wheel: TimerWheel
     private var policy: Policy
@@ -84,10 +85,6 @@ struct Directory<Policy: EvictionPolicy> {
         slots.free(id)
         return slot
     }
-
-    /// Runs `change` on the slots while entries' bytes are moved.
-    @inline(__always)
-    mutating func withSlots<Result>(_ change: (inout SlotTable) -> Result) -> Result { change(&slots) }
 
     var residentBytes: Int { slots.residentBytes + index.residentBytes + policy.residentBytes }
 }

@@ -55,12 +55,14 @@ struct RecordLog {
     func hasKey(_ key: Span<UInt8>, _ slot: borrowing Slot) -> Bool {
         guard Int(slot.keyBytes) == key.count else { return false }
         let start = Int(slot.offset) + RecordLog.headBytes
-        return segments[Int(slot.segment)].bytes.span.extracting(start..<start + key.count).hasSameBytes(as: key)
+        let bytes = segments[Int(slot.segment)].bytes
+        return bytes.span.extracting(start..<start + key.count).hasSameBytes(as: key)
     }
 
     func appendKey(of slot: Slot, to output: inout [UInt8]) {
         let start = Int(slot.offset) + RecordLog.headBytes
-        output.append(bytes: segments[Int(slot.segment)].bytes.span.extracting(start..<start + Int(slot.keyBytes)))
+        let bytes = segments[Int(slot.segment)].bytes
+        output.append(bytes: bytes.span.extracting(start..<start + Int(slot.keyBytes)))
     }
 
     /// Appends the value without its last `withoutLast` bytes.
@@ -68,7 +70,8 @@ struct RecordLog {
     func appendValue(of slot: borrowing Slot, withoutLast: Int = 0, to output: inout [UInt8]) {
         let start = Int(slot.offset) + RecordLog.headBytes + Int(slot.keyBytes)
         let end = start + Int(slot.valueBytes) - withoutLast
-        output.append(bytes: segments[Int(slot.segment)].bytes.span.extracting(start..<end))
+        let bytes = segments[Int(slot.segment)].bytes
+        output.append(bytes: bytes.span.extracting(start..<end))
     }
 
     /// A byte of the value, counted from its end: 1 is the last.
@@ -79,19 +82,25 @@ struct RecordLog {
 
     // MARK: Writing
 
-    /// Writes key and value for a slot, whose lengths and place are set.
-    mutating func append(_ key: Span<UInt8>, _ value: Span<UInt8>, _ id: SlotID, in slots: inout SlotTable) {
-        let length = RecordLog.headBytes + key.count + value.count
+    /// Writes key and value for a slot, whose lengths and place are set. The trailer becomes the value's end.
+    ///
+    /// - Returns: bytes written.
+    mutating func append(
+        _ key: Span<UInt8>, _ value: Span<UInt8>, trailer: [UInt8], _ id: SlotID, in slots: inout SlotTable
+    ) -> Int {
+        let length = RecordLog.headBytes + key.count + value.count + trailer.count
         let segment = openSegment(for: length)
         slots[id].keyBytes = UInt16(key.count)
-        slots[id].valueBytes = UInt32(value.count)
+        slots[id].valueBytes = UInt32(value.count + trailer.count)
         slots[id].segment = segment
         slots[id].offset = UInt32(segments[Int(segment)].bytes.count)
         segments[Int(segment)].bytes.append(word: id)
         segments[Int(segment)].bytes.append(bytes: key)
         segments[Int(segment)].bytes.append(bytes: value)
+        if !trailer.isEmpty { segments[Int(segment)].bytes.append(contentsOf: trailer) }
         segments[Int(segment)].live += length
         liveBytes += length
+        return length
     }
 
     /// The record of a slot is dead.
