@@ -231,7 +231,7 @@ struct PartitionState<Policy: EvictionPolicy> {
         _ hash: UInt64, _ key: Span<UInt8>, _ value: Span<UInt8>, _ trailer: [UInt8], _ weight: Int,
         _ deadlineMs: UInt32, _ lifetimeMs: UInt32
     ) -> SlotID {
-        directory.announce(UInt32(truncatingIfNeeded: hash))
+        directory.announce(UInt32(truncatingIfNeeded: hash), weight: weight)
         while !bounds.haveRoom(for: weight, beside: directory.weight, directory.count) {
             guard evictOne(directory.count >= bounds.entries ? .entries : .bytes) else { break }
         }

@@ -92,7 +92,7 @@ private struct Shadow<Policy: EvictionPolicy> {
         remove(hash)
         let weight = directory.slots.weight(keyBytes: Int(entry.keyBytes), valueBytes: Int(entry.valueBytes))
         guard weight <= bounds.weight, bounds.entries > 0 else { return }
-        directory.announce(UInt32(truncatingIfNeeded: hash))
+        directory.announce(UInt32(truncatingIfNeeded: hash), weight: weight)
         while !bounds.haveRoom(for: weight, beside: directory.weight, directory.count) {
             guard let victim = directory.victim() else { return }
             directory.remove(victim)

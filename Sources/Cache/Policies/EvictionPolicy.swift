@@ -8,7 +8,7 @@ protocol EvictionPolicy: Sendable {
     /// A key was asked for and is not here.
     mutating func missed(_ hash: UInt32)
     /// An entry is about to come: the next thing that happens, but for the evictions that make room for it.
-    mutating func announced(_ hash: UInt32)
+    mutating func announced(_ hash: UInt32, weight: Int)
     mutating func inserted(_ id: SlotID, in slots: inout SlotTable)
     mutating func touched(_ id: SlotID, in slots: inout SlotTable)
     /// An entry got another value: its weight changed by `delta`, its deadline perhaps too.
@@ -26,7 +26,7 @@ protocol EvictionPolicy: Sendable {
 
 extension EvictionPolicy {
     mutating func missed(_ hash: UInt32) {}
-    mutating func announced(_ hash: UInt32) {}
+    mutating func announced(_ hash: UInt32, weight: Int) {}
     mutating func expect(entries: Int) {}
     var residentBytes: Int { 0 }
 }

@@ -1,7 +1,7 @@
 /// How often hashes were seen lately, about: a count-min sketch of counters that go to 15, halved from time to time.
 ///
 /// A hash has four counters in one row of 64, so a look costs one line of memory. The smallest of the four is the
-/// estimate, and only the smallest are raised. 8 bytes for each entry expected. Reference: G. Einziger, R. Friedman,
+/// estimate, and only the smallest are raised. 16 to 32 bytes for each entry. Reference: G. Einziger, R. Friedman,
 /// B. Manes, "TinyLFU: a highly efficient cache admission policy", ACM ToS 2017.
 struct FrequencySketch {
     private static let wordsPerRow = 4
@@ -20,7 +20,7 @@ struct FrequencySketch {
 
     /// Doubling keeps what is known: rows are copied, and a hash finds its counters in either half.
     mutating func reserve(_ entries: Int) {
-        while words.count < entries, words.count < 1 << 26 {
+        while words.count < 2 * entries, words.count < 1 << 26 {
             words += words
             rowMask = rowMask << 1 | 1
         }

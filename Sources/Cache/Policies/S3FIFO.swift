@@ -20,7 +20,7 @@ struct S3FIFO: EvictionPolicy {
 
     private var weight: Int { small.weight + main.weight }
 
-    mutating func announced(_ hash: UInt32) { isReturning = ghosts.forget(hash) }
+    mutating func announced(_ hash: UInt32, weight: Int) { isReturning = ghosts.forget(hash) }
 
     mutating func inserted(_ id: SlotID, in slots: inout SlotTable) {
         if isReturning {

@@ -31,7 +31,7 @@ struct Directory<Policy: EvictionPolicy> {
     mutating func missed(_ hash: UInt32) { policy.missed(hash) }
 
     /// An entry with this hash is about to be inserted, after as many evictions as it needs.
-    mutating func announce(_ hash: UInt32) { policy.announced(hash) }
+    mutating func announce(_ hash: UInt32, weight: Int) { policy.announced(hash, weight: weight) }
 
     mutating func touch(_ id: SlotID) { policy.touched(id, in: &slots) }
 
