@@ -31,7 +31,7 @@ let package = Package(
             ],
             swiftSettings: common),
         .executableTarget(
-            name: "Benchmarks", dependencies: ["CLibraries", "Runtime", "LocalServers", "Cache"], swiftSettings: common),
+            name: "Benchmarks", dependencies: ["CLibraries", "Runtime", "LocalServers", "Metrics", "PromQL", "Cache"], swiftSettings: common),
 
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: common),
         .testTarget(name: "LocalServersTests", dependencies: ["LocalServers"], swiftSettings: common),
