@@ -77,6 +77,8 @@ public struct CacheUsage: Sendable, Equatable {
     /// Everything allocated for it: slots, index, log with what lies dead in it, the policy's memory, shadows.
     public var residentBytes = 0
     public var fillsInFlight = 0
+    /// Tags that some entry carries.
+    public var tags = 0
     /// Nil until enough was asked for.
     public var hitRatioAtHalf: Double?
     public var hitRatioAtDouble: Double?

@@ -1,4 +1,5 @@
 import Runtime
+import Synchronization
 
 /// The local level of caching: keys and values are bytes, held in this process, in classes with rules of their own.
 ///
@@ -13,6 +14,8 @@ public final class LocalCache: Sendable {
     public let classes: [CacheClass]
     private let partitions: [any Partition]
     private let limits: Limits
+    /// What `resize` set last.
+    private let bounds: Mutex<(bytes: Int, entries: Int)>
     private let seed: UInt64
 
     /// What all classes share.
@@ -56,8 +59,8 @@ public final class LocalCache: Sendable {
         self.classes = classes
         self.limits = limits
         self.seed = seed
-        let bounds = LocalCache.bounds(classes, limits)
-        partitions = zip(classes, bounds).enumerated().map { index, pair in
+        bounds = Mutex((limits.bytes, limits.entries))
+        partitions = zip(classes, LocalCache.bounds(classes, limits)).enumerated().map { index, pair in
             pair.0.eviction.partition(
                 CacheRules(pair.0, limits), bounds: pair.1, seed: seed &+ UInt64(index), nowMs: nowMs)
         }
@@ -109,11 +112,13 @@ public final class LocalCache: Sendable {
     /// - Parameters:
     ///   - ttl: how long it lives; nil for the class's. The class's maximum age and the jitter only shorten it.
     ///   - tags: at most 255.
+    ///   - isKnownHot: it is stored even where a class waits for the second request.
     public func fill(
         _ token: FillToken, _ key: Span<UInt8>, _ value: Span<UInt8>, ttl: Duration? = nil, tags: [CacheTag] = [],
-        nowMs: Int
+        isKnownHot: Bool = false, nowMs: Int
     ) -> FillResult {
-        let entry = NewEntry(ttlMs: ttl?.milliseconds, tags: tags.map { hash($0) })
+        var entry = NewEntry(ttlMs: ttl?.milliseconds, tags: tags.map { hash($0) })
+        entry.isKnownHot = isKnownHot
         return partitions[token.cacheClass.index].fill(hash(key), key, value, entry, token, nowMs: nowMs)
     }
 
@@ -187,11 +192,18 @@ public final class LocalCache: Sendable {
     public func resize(bytes: Int, entries: Int) {
         var limits = limits
         (limits.bytes, limits.entries) = (bytes, entries)
+        bounds.withLock { $0 = (bytes, entries) }
         for (partition, bounds) in zip(partitions, LocalCache.bounds(classes, limits)) { partition.resize(bounds) }
     }
 
     public func statistics(of id: CacheClass.ID) -> CacheStatistics { partitions[id.index].statistics }
     public func usage(of id: CacheClass.ID) -> CacheUsage { partitions[id.index].usage }
+
+    /// What the cache takes in all, and what it may take.
+    public var memory: MemoryGovernor.Own {
+        let resident = partitions.reduce(0) { $0 + $1.usage.residentBytes }
+        return MemoryGovernor.Own(residentBytes: resident, boundBytes: bounds.withLock { $0.bytes })
+    }
 
     /// The keys that were hit most, the hottest first.
     public func hotKeys(limit: Int, nowMs: Int) -> [(cacheClass: CacheClass.ID, key: [UInt8])] {
@@ -207,12 +219,12 @@ public final class LocalCache: Sendable {
     private func hash(_ key: Span<UInt8>) -> UInt64 { KeyHash.hash(key, seed: seed) }
     private func hash(_ tag: CacheTag) -> UInt64 { KeyHash.hash(tag.bytes.span, seed: seed) }
 
-    /// The classes' parts. An eighth is kept back for what lies dead in the logs.
+    /// The classes' parts. A sixth is kept back for what lies dead in the logs, and for the shadows.
     private static func bounds(_ classes: [CacheClass], _ limits: Limits) -> [Bounds] {
         let given = classes.reduce(0) { $0 + ($1.share ?? 0) }
         let takers = classes.count { $0.share == nil }
         let rest = takers == 0 ? 0 : max(0, 1 - given) / Double(takers)
-        let usable = limits.bytes == .max ? .max : limits.bytes / 9 * 8
+        let usable = limits.bytes == .max ? .max : limits.bytes / 6 * 5
         return classes.map { cacheClass in
             let share = (cacheClass.share ?? rest) / max(1, given)
             return Bounds(weight: part(usable, share), entries: max(1, part(limits.entries, share)))

@@ -21,7 +21,9 @@ import Testing
         Case(trace: "orm-busy", requests: 1_000_000, capacities: [441]),
     ]
 
-    @Test(arguments: cases) func lruFIFOAndLFUGiveTheReferenceRatiosAndTheOthersAtLeastTheirs(_ example: Case) async throws {
+    @Test(arguments: cases) func lruFIFOAndLFUGiveTheReferenceRatiosAndTheOthersAtLeastTheirs(_ example: Case)
+        async throws
+    {
         guard let trace = try await Trace.load(example.trace, requests: example.requests) else { return }
         for capacity in example.capacities {
             guard let row = try Trace.row(example.row, capacity) else { return }

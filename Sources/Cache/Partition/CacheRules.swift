@@ -35,6 +35,8 @@ struct NewEntry {
     var ttlMs: Int?
     var tags: [UInt64] = []
     var flags: Slot.Flags = []
+    /// Stored at first sight too.
+    var isKnownHot = false
     /// What compression saved.
     var savedBytes = 0
 }

@@ -204,7 +204,7 @@ struct PartitionState<Policy: EvictionPolicy> {
             weight <= bounds.weight, bounds.entries > 0
         else { return refuse(.tooLarge) }
         let present = find(hash, key)
-        if present == nil, secondSight?.admits(hash) == false { return refuse(.firstSight) }
+        if present == nil, !entry.isKnownHot, secondSight?.admits(hash) == false { return refuse(.firstSight) }
 
         let deadlineMs = UInt32(truncatingIfNeeded: nowMs + lifetimeMs)
         let trailer = retain(entry.tags)
@@ -379,7 +379,7 @@ struct PartitionState<Policy: EvictionPolicy> {
         CacheUsage(
             entries: directory.count, bytes: directory.weight, boundBytes: bounds.weight, boundEntries: bounds.entries,
             residentBytes: directory.residentBytes + log.residentBytes + tags.residentBytes
-                + (shadows?.residentBytes ?? 0), fillsInFlight: fills.count,
+                + (shadows?.residentBytes ?? 0), fillsInFlight: fills.count, tags: tags.count,
             hitRatioAtHalf: shadows?.hitRatioAtHalf, hitRatioAtDouble: shadows?.hitRatioAtDouble)
     }
 

@@ -8,14 +8,15 @@
 /// Entries that are dropped by a tag after they left the real cache stay in the larger shadow, so its estimate is high
 /// where tags are often invalidated.
 struct Shadows<Policy: EvictionPolicy> {
-    private static var mostEntries: Int { 1024 }
-
     private var half: Shadow<Policy>
     private var double: Shadow<Policy>
     private var sampleMask: UInt32 = 0
     private var bounds: Bounds
+    /// In the larger shadow: a fiftieth of the memory, at most 1024 entries.
+    private let mostEntries: Int
 
     init(weighing: SlotTable.Weighing, bounds: Bounds, nowMs: Int) {
+        mostEntries = weighing == .entries ? 1024 : min(max(bounds.weight / 4096, 64), 1024)
         half = Shadow(weighing: weighing, nowMs: nowMs)
         double = Shadow(weighing: weighing, nowMs: nowMs)
         self.bounds = bounds
@@ -35,7 +36,7 @@ struct Shadows<Policy: EvictionPolicy> {
     mutating func stored(_ hash: UInt64, _ entry: Slot, nowMs: Int) {
         half.store(hash, entry, within: bounds.scaled(by: 0.5, sampleMask), nowMs)
         double.store(hash, entry, within: bounds.scaled(by: 2, sampleMask), nowMs)
-        while double.count > Shadows.mostEntries { thin() }
+        while double.count > mostEntries { thin() }
     }
 
     mutating func invalidated(_ hash: UInt64) {

@@ -37,7 +37,7 @@ struct RecordLog {
     /// - Parameter bound: bytes the log will hold at most, from which the size of a segment follows: 4 to 256 KiB.
     init(bound: Int) {
         var size = 4 << 10
-        while size < 256 << 10, size * 32 < bound { size *= 2 }
+        while size < 256 << 10, size < bound / 64 { size *= 2 }
         segmentBytes = size
     }
 
