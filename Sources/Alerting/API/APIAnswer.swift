@@ -44,9 +44,10 @@ extension JSONWriter {
         }
     }
 
-    mutating func point(_ time: Int64, text: String) {
+    /// A number or text that is no series: Prometheus has other digits for these, `[1435781451.78,"1"]`.
+    mutating func lonePoint(_ time: Int64, _ text: String) {
         array { writer in
-            writer.timestamp(time)
+            writer.number(Double(time) / 1000)
             writer.string(text)
         }
     }

@@ -32,14 +32,18 @@ enum APITime {
 }
 
 extension FormParameters {
+    /// A time that may be left out.
     func time(_ name: String, default fallback: Int64) throws(QueryRefusal) -> Int64 {
         let text = self[name]
-        return text.isEmpty ? fallback : try time(name)
+        guard !text.isEmpty else { return fallback }
+        return try time(text, name, problem: "invalid time value for '\(name)': ")
     }
 
-    func time(_ name: String) throws(QueryRefusal) -> Int64 {
-        guard let time = APITime.time(self[name]) else {
-            throw .invalid(name, "cannot parse \(GoQuote.quoted(self[name])) to a valid timestamp")
+    func time(_ name: String) throws(QueryRefusal) -> Int64 { try time(self[name], name, problem: "") }
+
+    private func time(_ text: String, _ name: String, problem: String) throws(QueryRefusal) -> Int64 {
+        guard let time = APITime.time(text) else {
+            throw .invalid(name, "\(problem)cannot parse \(GoQuote.quoted(text)) to a valid timestamp")
         }
         return time
     }

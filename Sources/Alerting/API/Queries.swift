@@ -93,8 +93,8 @@ extension PrometheusAPI {
                 writer.member("resultType", answer.value.resultType)
                 writer.key("result")
                 switch answer.value {
-                case .scalar(let value): writer.point(time, value)
-                case .string(let text): writer.point(time, text: text)
+                case .scalar(let value): writer.lonePoint(time, GoFormat.text(value, .fixed))
+                case .string(let text): writer.lonePoint(time, text)
                 case .vector(let samples):
                     writer.array { writer in
                         for sample in shown(samples) {

@@ -85,6 +85,9 @@ extension PrometheusAPI {
             }
             return selector.matchers
         } catch {
+            if case .syntax(let problem) = error, problem.message.hasSuffix("at least one non-empty matcher") {
+                throw .invalid("match[]", "match[] must contain at least one non-empty matcher")
+            }
             throw .invalid("match[]", "\(error)")
         }
     }

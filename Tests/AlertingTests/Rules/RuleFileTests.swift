@@ -188,7 +188,7 @@ import Testing
         "groups: [{name: a, limit: x}]", "groups: [{name: a, limit: ~}]", "groups: [{name: a, limit: true}]",
         "groups: [{name: a, source_tenants: [x]}]", "groups: [{name: a, partial_response_strategy: warn}]",
         "groups: [{name: a, name: b}]", "groups: [", "groups: ]", "\tgroups: []", "groups: []\n\tx", "groups: 'x",
-        "groups: []\n---\nrubbish: 1", "---\ngroups: []", "---\n---\ngroups: []", "%YAML 1.2\n---\ngroups: []",
+        "groups: []\n---\nrubbish: 1", "---\ngroups: []", "---\n---\ngroups: []", "%YAML 1.1\n---\ngroups: []",
         "groups: *nope", "groups: &a [{name: x, rules: *a}]", "groups: []\ngroups: []",
         "x: &r {alert: A, expr: up}\ngroups: []", "groups: [{name: g, rules: [{<<: {alert: A}, expr: up}]}]",
         "groups: [{name: g, rules: [&r {alert: A, expr: up}, *r]}]", "{\"groups\": [{\"name\": \"g\", \"rules\": []}]}",
