@@ -22,6 +22,7 @@ let package = Package(
         .target(name: "Collectors", dependencies: ["Runtime", "Metrics", "Databases"], swiftSettings: safe),
         .target(name: "Operations", dependencies: ["Runtime", "Metrics"], swiftSettings: safe),
         .target(name: "PromQL", dependencies: ["Runtime", "Metrics"], swiftSettings: safe),
+        .target(name: "Cache", dependencies: ["Runtime", "Metrics"], swiftSettings: safe),
         .target(name: "Alerting", dependencies: ["Runtime", "Metrics", "PromQL"], swiftSettings: safe),
         .executableTarget(
             name: "Sidecar",
@@ -30,7 +31,7 @@ let package = Package(
             ],
             swiftSettings: common),
         .executableTarget(
-            name: "Benchmarks", dependencies: ["CLibraries", "Runtime", "LocalServers"], swiftSettings: common),
+            name: "Benchmarks", dependencies: ["CLibraries", "Runtime", "LocalServers", "Metrics", "PromQL", "Cache"], swiftSettings: common),
 
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: common),
         .testTarget(name: "LocalServersTests", dependencies: ["LocalServers"], swiftSettings: common),
@@ -50,5 +51,6 @@ let package = Package(
             name: "OperationsTests", dependencies: ["Operations", "LocalServers", "Metrics", "Runtime"],
             swiftSettings: common),
         .testTarget(name: "PromQLTests", dependencies: ["PromQL", "Metrics"], swiftSettings: common),
+        .testTarget(name: "CacheTests", dependencies: ["Cache", "Runtime", "Metrics"], swiftSettings: common),
     ]
 )

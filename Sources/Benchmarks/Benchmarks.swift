@@ -7,6 +7,7 @@ enum Benchmarks {
     /// A benchmark is a row here and a file beside this one.
     static let all: [(name: String, summary: String, run: @Sendable () async throws -> Void)] = [
         ("scrape", "Outrigger beside postgres_exporter and redis_exporter", ScrapeBenchmark.run),
+        ("query", "PromQL beside a Prometheus with the same data", QueryBenchmark.run),
         ("statsd", "Outrigger beside netdata's StatsD server", StatsDBenchmark.run),
     ]
 

@@ -14,12 +14,13 @@ final class Scraper {
 
     deinit { if connection >= 0 { close(connection) } }
 
+    /// - Parameter path: with its query, percent-encoded.
     /// - Returns: how long it took until the last byte, and how many bytes came.
-    func scrape() throws -> (took: Duration, bytes: Int) {
+    func scrape(_ path: String = "/metrics") throws -> (took: Duration, bytes: Int) {
         if connection < 0 { try connect() }
         let request = Array(
             """
-            GET /metrics HTTP/1.1\r
+            GET \(path) HTTP/1.1\r
             Host: 127.0.0.1:\(port)\r
             User-Agent: Prometheus/2.42.0\r
             Accept: application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1\r

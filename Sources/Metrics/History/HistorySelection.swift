@@ -7,7 +7,11 @@ extension History {
     public func series(
         named name: String?, where matches: (Labels) -> Bool = { _ in true }, from: Int64, through: Int64
     ) -> [HistorySeries] {
-        candidates(name).filter { $0.hasSamples(from: from, through: through) && matches($0.labels) }
+        candidates(name).filter { series in
+            // A look at all series must not leave the labels of all behind.
+            series.hasSamples(from: from, through: through)
+                && matches(name == nil ? series.passingLabels : series.labels)
+        }
     }
 
     /// The values of `__name__` that have samples in [`from`, `through`], sorted.

@@ -139,6 +139,9 @@ extension HistorySeries {
     var isLeft: Bool { origin == .left }
 
     /// About how many bytes the series takes beside its samples: the object, its places in the indexes, its labels.
+    ///
+    /// 14,542 captured series count as 569 bytes each. They made the process 364 bytes each larger while the labels belonged
+    /// to the collectors too, and 770 once all had been asked for their own.
     var ownBytes: Int {
         let labels = isScraped ? base : passingLabels
         return 360 + 64 + 32 * labels.pairs.count + 2 * labels.rendered.count

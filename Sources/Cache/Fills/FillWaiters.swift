@@ -1,0 +1,53 @@
+import Synchronization
+
+/// The tasks that wait for somebody else's fetch.
+final class FillWaiters: Sendable {
+    private enum Waiter {
+        case waiting(CheckedContinuation<FillEnd, Never>)
+        /// The end came before the wait began.
+        case ended(FillEnd)
+    }
+
+    private let waiters = Mutex<[FillTable.WaiterID: Waiter]>([:])
+
+    /// Every `.follow` must be waited for once.
+    func wait(_ id: FillTable.WaiterID) async -> FillEnd {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let known: FillEnd? = waiters.withLock { waiters in
+                    if case .ended(let end) = waiters.removeValue(forKey: id) { return end }
+                    // A task cancelled before this line was not found by the handler below.
+                    if Task.isCancelled { return .cancelled }
+                    waiters[id] = .waiting(continuation)
+                    return nil
+                }
+                if let known { continuation.resume(returning: known) }
+            }
+        } onCancel: {
+            let continuation: CheckedContinuation<FillEnd, Never>? = waiters.withLock { waiters in
+                guard case .waiting(let continuation) = waiters[id] else { return nil }
+                waiters[id] = nil
+                return continuation
+            }
+            continuation?.resume(returning: .cancelled)
+        }
+    }
+
+    func settle(_ ids: [FillTable.WaiterID], _ end: FillEnd) {
+        guard !ids.isEmpty else { return }
+        let continuations = waiters.withLock { waiters in
+            ids.compactMap { id -> CheckedContinuation<FillEnd, Never>? in
+                switch waiters.removeValue(forKey: id) {
+                case .waiting(let continuation): return continuation
+                case .ended(let earlier):
+                    waiters[id] = .ended(earlier)
+                    return nil
+                case nil:
+                    waiters[id] = .ended(end)
+                    return nil
+                }
+            }
+        }
+        for continuation in continuations { continuation.resume(returning: end) }
+    }
+}
