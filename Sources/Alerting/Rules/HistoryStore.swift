@@ -1,17 +1,25 @@
 import Metrics
 import PromQL
+import Runtime
 
 /// The registry's history as rules and queries see it.
 public struct HistoryStore: SeriesStore {
     private let history: History
 
-    public init(_ history: History) { self.history = history }
+    /// When the history began, the part of it that outlived a restart included. That memory became too short later is
+    /// for the history to tell.
+    public let keptSince: Int64
+
+    /// - Parameter now: milliseconds since the epoch; where a history without samples begins.
+    public init(_ history: History, now: Int64 = WallClock.nowMilliseconds) {
+        self.history = history
+        keptSince = history.oldestSample(named: "up") ?? now
+    }
 
     public func select(_ selection: Selection) -> [any StoredSeries] {
         let name = selection.matchers.first { $0.name == "__name__" && $0.operation == .equal }?.value
-        let matchers = selection.matchers
         return history.series(
-            named: name, where: { labels in matchers.allSatisfy { $0.matches(labels[$0.name] ?? "") } },
+            named: name, where: { selection.matches($0) },
             from: selection.after + 1, through: selection.through)
     }
 
@@ -25,8 +33,6 @@ public struct HistoryStore: SeriesStore {
             start = end
         }
     }
-
-    public var keptSince: Int64 { history.oldestSample(named: "up") ?? .max }
 }
 
 extension HistorySeries: StoredSeries {

@@ -22,7 +22,8 @@ struct RunningGroup {
         self.definition = definition
         rules = definition.rules.map { RunningRule($0, engine: engine) }
         schedule = EvaluationSchedule(
-            group: definition.name, file: file, interval: definition.interval ?? settings.evaluationInterval, now: now)
+            group: definition.name, file: file, interval: max(1, definition.interval ?? settings.evaluationInterval),
+            now: now)
     }
 
     var key: RuleGroupKey { RuleGroupKey(file: file, name: definition.name) }
