@@ -37,7 +37,8 @@ let package = Package(
         .testTarget(name: "LocalServersTests", dependencies: ["LocalServers"], swiftSettings: common),
         .testTarget(name: "MetricsTests", dependencies: ["Metrics", "Runtime"], swiftSettings: common),
         .testTarget(
-            name: "SidecarTests", dependencies: ["Sidecar", "LocalServers", "PromQL", "Runtime"], swiftSettings: common),
+            name: "SidecarTests", dependencies: ["Sidecar", "Alerting", "LocalServers", "PromQL", "Runtime"],
+            swiftSettings: common),
         .testTarget(
             name: "DatabasesTests", dependencies: ["Databases", "LocalServers", "Runtime"], swiftSettings: common),
         .testTarget(

@@ -36,46 +36,59 @@ struct PrometheusComparisonTests {
     }
 
     private static let now = "1700001000"
-    private static let requests: [(path: String, query: [(String, String)])] =
-        [
-            "up", "up{job=\"a\"}", "sum(up)", "sum by (job) (up)", "rate(requests_total[5m])", "requests_total[1m]",
-            "temperature", "tiny", "huge", "huge * 100", "1", "-1.5e-7", "'text'",
-            "nope",
-            "histogram_quantile(0.9, rate(latency_bucket[5m]))", "1 / 0", "vector(0) / 0", "time()", "up > bool 0",
-            "topk(1, requests_total)", "count_values(\"v\", up)", "absent(nope{a=\"b\"})", "sort_desc(requests_total)",
-            "label_replace(up, \"x\", \"<$1>\", \"job\", \"(.*)\")", "up offset 5m", "up @ 1700000500",
+    private typealias Request = (path: String, query: [(String, String)])
 
-            "requests_total / on (job) group_left up", "up + on () up", "requests_total + on (job) requests_total",
-            "", "rate(up)", "nope(1)", "up[5m] + 1", "1 +", "{}",
-        ].map { ("/api/v1/query", [("query", $0), ("time", now)]) }
-        + [
-            ("up", "1700000000", "1700001000", "60"),
-            ("rate(requests_total[2m])", "1700000300.5", "1700000900", "15.5"),
-            ("sum by (code) (requests_total)", "2023-11-14T22:20:00Z", "2023-11-14T22:30:00.5Z", "1m"),
-            ("1", "10", "20", "5"),
-            ("time()", "1700000000", "1700000030", "10s"), ("up", "20", "10", "5"), ("up", "10", "20", "0"),
-            ("up", "10", "20", "-1"), ("up", "0", "1700000000", "1"), ("up", "x", "20", "5"),
-            ("up", "10", "x", "5"), ("up", "10", "20", "x"), ("up", "10", "20", ""), ("10", "20", "5"),
-            ("nope", "10", "20", "5"),
-        ].map { ("/api/v1/query_range", [("query", $0.0), ("start", $0.1), ("end", $0.2), ("step", $0.3)]) }
-        + [
-            ("/api/v1/query", [("query", "up"), ("time", "x")]),
-            ("/api/v1/query", [("query", "up"), ("time", now), ("timeout", "x")]),
-            ("/api/v1/series", []), ("/api/v1/series", [("match[]", "up")]),
-            ("/api/v1/series", [("match[]", "up"), ("match[]", "{code=~\".+\"}")]),
-            ("/api/v1/series", [("match[]", "{}")]),
-            ("/api/v1/series", [("match[]", "nope")]),
-            ("/api/v1/series", [("match[]", "up"), ("start", "10"), ("end", "20")]),
-            ("/api/v1/series", [("match[]", "temperature")]), ("/api/v1/labels", []),
-            ("/api/v1/labels", [("match[]", "up")]),
-            ("/api/v1/labels", [("match[]", "nope")]), ("/api/v1/labels", [("start", "x")]),
-            ("/api/v1/label/job/values", []), ("/api/v1/label/__name__/values", []),
-            ("/api/v1/label/code/values", [("match[]", "requests_total{code!=\"200\"}")]),
-            ("/api/v1/label/nope/values", []),
-            ("/api/v1/label/a-b/values", []), ("/api/v1/label/le/values", [("start", "1"), ("end", "2")]),
-            ("/api/v1/format_query", [("query", "sum( up )by(job)")]), ("/api/v1/metadata", [("metric", "nope")]),
-            ("/api/v1/rules", []), ("/api/v1/rules", [("type", "x")]), ("/api/v1/alerts", []),
-        ]
+    private static let instantQueries: [String] = [
+        "up", "up{job=\"a\"}", "sum(up)", "sum by (job) (up)", "rate(requests_total[5m])", "requests_total[1m]",
+        "temperature", "tiny", "huge", "huge * 100", "1", "-1.5e-7", "'text'",
+        "nope",
+        "histogram_quantile(0.9, rate(latency_bucket[5m]))", "1 / 0", "vector(0) / 0", "time()", "up > bool 0",
+        "topk(1, requests_total)", "count_values(\"v\", up)", "absent(nope{a=\"b\"})", "sort_desc(requests_total)",
+        "label_replace(up, \"x\", \"<$1>\", \"job\", \"(.*)\")", "up offset 5m", "up @ 1700000500",
+
+        "requests_total / on (job) group_left up", "up + on () up", "requests_total + on (job) requests_total",
+        "", "rate(up)", "nope(1)", "up[5m] + 1", "1 +", "{}",
+    ]
+
+    /// Query, start, end and step.
+    private static let rangeQueries: [(String, String, String, String)] = [
+        ("up", "1700000000", "1700001000", "60"),
+        ("rate(requests_total[2m])", "1700000300.5", "1700000900", "15.5"),
+        ("sum by (code) (requests_total)", "2023-11-14T22:20:00Z", "2023-11-14T22:30:00.5Z", "1m"),
+        ("1", "10", "20", "5"),
+        ("time()", "1700000000", "1700000030", "10s"), ("up", "20", "10", "5"), ("up", "10", "20", "0"),
+        ("up", "10", "20", "-1"), ("up", "0", "1700000000", "1"), ("up", "x", "20", "5"),
+        ("up", "10", "x", "5"), ("up", "10", "20", "x"), ("up", "10", "20", ""),
+        ("nope", "10", "20", "5"),
+    ]
+
+    private static let others: [Request] = [
+        ("/api/v1/query", [("query", "up"), ("time", "x")]),
+        ("/api/v1/query", [("query", "up"), ("time", now), ("timeout", "x")]),
+        ("/api/v1/series", []), ("/api/v1/series", [("match[]", "up")]),
+        ("/api/v1/series", [("match[]", "up"), ("match[]", "{code=~\".+\"}")]),
+        ("/api/v1/series", [("match[]", "{}")]),
+        ("/api/v1/series", [("match[]", "nope")]),
+        ("/api/v1/series", [("match[]", "up"), ("start", "10"), ("end", "20")]),
+        ("/api/v1/series", [("match[]", "temperature")]), ("/api/v1/labels", []),
+        ("/api/v1/labels", [("match[]", "up")]),
+        ("/api/v1/labels", [("match[]", "nope")]), ("/api/v1/labels", [("start", "x")]),
+        ("/api/v1/label/job/values", []), ("/api/v1/label/__name__/values", []),
+        ("/api/v1/label/code/values", [("match[]", "requests_total{code!=\"200\"}")]),
+        ("/api/v1/label/nope/values", []),
+        ("/api/v1/label/a-b/values", []), ("/api/v1/label/le/values", [("start", "1"), ("end", "2")]),
+        ("/api/v1/format_query", [("query", "sum( up )by(job)")]), ("/api/v1/metadata", [("metric", "nope")]),
+        ("/api/v1/rules", []), ("/api/v1/rules", [("type", "x")]), ("/api/v1/alerts", []),
+    ]
+
+    private static var requests: [Request] {
+        var requests: [Request] = instantQueries.map { ("/api/v1/query", [("query", $0), ("time", now)]) }
+        for (query, start, end, step) in rangeQueries {
+            let parameters = [("query", query), ("start", start), ("end", end), ("step", step)]
+            requests.append(("/api/v1/query_range", parameters))
+        }
+        return requests + others
+    }
 
     @Test func answersAreTheSameToTheByte() async throws {
         let folder = try TemporaryFolder()

@@ -14,6 +14,10 @@ public struct RulerSettings: Sendable, Equatable {
     /// After which an alert that still fires is handed on again.
     public var resendDelay: Int64 = 60_000
 
+    /// After a start, how long an alert that was restored waits for its sample before it counts as resolved; long enough
+    /// for every target to be asked twice. Rules with longer windows wait for those.
+    public var settlingTime: Int64 = 60_000
+
     /// Where Outrigger is reached from outside, without a slash at the end; links in alerts begin with it.
     public var externalURL = ""
 

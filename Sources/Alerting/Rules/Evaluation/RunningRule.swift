@@ -19,6 +19,7 @@ struct RunningRule {
 
     /// Evaluations since the program or the rule began.
     private(set) var evaluationCount = 0
+    private var firstEvaluation: Int64?
     private let reads: [SeriesRead]
     private let prepared: Result<PreparedQuery, PromQLError>
 
@@ -44,6 +45,7 @@ struct RunningRule {
         lastError = other.lastError
         series = other.series
         evaluationCount = other.evaluationCount
+        firstEvaluation = other.firstEvaluation
     }
 
     mutating func noteSent(_ labels: [Labels], at time: Int64) { alerts.noteSent(labels, at: time) }
@@ -54,6 +56,7 @@ struct RunningRule {
         let start = context.stopwatch()
         let queryTime = time - context.queryOffset
         evaluationCount += 1
+        firstEvaluation = firstEvaluation ?? time
         lacksHistory = reads.contains { queryTime - $0.reach < context.store.keptSince && $0.window != nil }
 
         var found: [PromQL.Sample] = []
@@ -66,7 +69,8 @@ struct RunningRule {
             case .alerting(let rule):
                 let findings = rule.findings(found, context, at: time)
                 transitions = try alerts.update(
-                    with: findings, rule: rule, at: time, limit: context.limit, mayConclude: mayConclude(at: time))
+                    with: findings, rule: rule, at: time, limit: context.limit,
+                    mayConclude: mayConclude(at: time, context.settings))
                 written = alerts.samples(of: rule, at: queryTime)
             }
             lastError = nil
@@ -94,12 +98,13 @@ struct RunningRule {
         return try answer.ruleSamples()
     }
 
-    /// Whether a sample that is missing is known to be gone. After a start the store may hold too little of it: two
-    /// evaluations and the longest window of the query are waited for.
-    private func mayConclude(at time: Int64) -> Bool {
-        guard evaluationCount > 2 else { return false }
-        guard lacksHistory, let first = evaluations.first else { return true }
-        return time - first.time > RunningRule.patience
+    /// Whether a sample that is missing is known to be gone. After a start little has been collected yet, so two
+    /// evaluations, the settling time and the longest window of the query are waited for.
+    private func mayConclude(at time: Int64, _ settings: RulerSettings) -> Bool {
+        guard evaluationCount > 2, let firstEvaluation else { return false }
+        guard !reads.isEmpty else { return true }
+        let longest = reads.map(\.reach).max() ?? 0
+        return time - firstEvaluation >= min(max(longest, settings.settlingTime), RunningRule.patience)
     }
 
     /// Marks for the series that the evaluation before wrote and this one did not.

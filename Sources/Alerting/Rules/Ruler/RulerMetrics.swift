@@ -34,11 +34,15 @@ public struct RulerMetrics: Sendable {
         .counter("outrigger_rule_state_save_failures_total", "Failed attempts to save the alerts' states."))
 
     /// For the registry.
-    public var instruments: [any Instrument] {
-        [
-            evaluations, failures, missed, duration, lastEvaluation, interval, rules, lackingHistory, alerts,
-            saveFailures,
-        ]
+    public let source: InstrumentSource
+
+    public init() {
+        source = InstrumentSource(
+            "rules",
+            [
+                evaluations, failures, missed, duration, lastEvaluation, interval, rules, lackingHistory, alerts,
+                saveFailures,
+            ])
     }
 
     func noteEvaluation(of group: RunningGroup, missed count: Int) {

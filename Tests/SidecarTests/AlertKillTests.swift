@@ -1,0 +1,157 @@
+import Alerting
+import Glibc
+import LocalServers
+import Runtime
+import Synchronization
+import Testing
+
+/// `kill -9` at random moments, again and again: what people are told stays one story.
+@Suite struct AlertKillTests {
+    /// The expressions depend on nothing but the time, so what should happen is known whoever is alive.
+    private static let rules = """
+        groups:
+        - name: steady
+          interval: 100ms
+          rules:
+          - {alert: Pending, expr: 'vector(1)', for: 1h}
+          - {alert: Steady, expr: 'vector(1)', for: 1s}
+          # Gone for a second of three, which keep_firing_for spans, and a restart with it.
+          - {alert: Kept, expr: 'vector(time() % 3 < bool 2) == 1', keep_firing_for: 20s}
+        - name: changing
+          interval: 100ms
+          rules:
+          # Four seconds of six.
+          - {alert: Changing, expr: 'vector(time() % 6 < bool 4) == 1', for: 500ms}
+        """
+
+    private static func configuration(webhook: UInt16, folder: String) -> String {
+        """
+        state: {dir: \(folder)/state}
+        alerting:
+          rules: [\(folder)/rules.yml]
+          receivers: [{name: hook, webhook: {url: 'http://127.0.0.1:\(webhook)/'}}]
+          route: {receiver: hook, group_by: [alertname], group_wait: 10ms, group_interval: 200ms, repeat_interval: 1h}
+        """
+    }
+
+    /// One alert in one message.
+    private struct Telling {
+        let name: String
+        let startsAt: Int64
+        let isFiring: Bool
+        let at: Int64
+    }
+
+    @Test(.timeLimit(.minutes(8)))
+    func nothingIsLostAndNothingIsToldTwice() async throws {
+        let kills = Environment.current["OUTRIGGER_KILLS"].flatMap { Int($0) } ?? 100
+        let told = Mutex<[Telling]>([])
+        let hook = try HTTPServer(try #require(ListenAddress(setting: "127.0.0.1:0"))) { request in
+            let now = WallClock.nowMilliseconds
+            guard let message = try? JSON.parse(request.body) else { return .text("", status: 400) }
+            for alert in message["alerts"]?.array ?? [] {
+                guard let start = alert["startsAt"]?.string.flatMap({ Moment($0) }) else {
+                    return .text("", status: 400)
+                }
+                let one = Telling(
+                    name: alert["labels"]?["alertname"]?.string ?? "", startsAt: start.milliseconds,
+                    isFiring: alert["status"]?.string == "firing", at: now)
+                told.withLock { $0.append(one) }
+            }
+            return .text("")
+        }
+        let folder = try TemporaryFolder("outrigger-kill")
+        try Files.write(Self.rules, to: folder.path + "/rules.yml")
+        try Files.write(
+            Self.configuration(webhook: hook.address.port, folder: folder.path),
+            to: folder.path + "/outrigger.yml")
+        let port = FreePort.next()
+        func start() throws -> ChildProcess {
+            try ChildProcess(
+                RunningOutrigger.binary,
+                ["serve", "--web.listen-address=127.0.0.1:\(port)", "--config", folder.path + "/outrigger.yml"],
+                output: folder.path + "/log", directory: folder.path)
+        }
+
+        var random = SystemRandomNumberGenerator()
+        var killedAt: [Int64] = []
+        for _ in 0..<kills {
+            let process = try start()
+            try await Task.sleep(for: .milliseconds(Int.random(in: 200...1300, using: &random)))
+            try #require(process.exitCode == nil, "it ended by itself; its log is \(folder.path)/log")
+            killedAt.append(WallClock.nowMilliseconds)
+            process.signal(SIGKILL)
+            _ = try await process.exited(within: .seconds(10))
+        }
+
+        let last = try start()
+        let lastStart = WallClock.nowMilliseconds
+        // A whole period of the changing alert and the time to begin.
+        try await Task.sleep(for: .seconds(9))
+        let deadline = Deadline.after(.seconds(6))
+        var alerts = try await alerts(port)
+        while isFiring("Changing", alerts) != told.withLock({ $0.last { $0.name == "Changing" }?.isFiring }) {
+            try #require(!deadline.hasPassed, "what is and what was told never agree")
+            try await Task.sleep(for: .milliseconds(100))
+            alerts = try await self.alerts(port)
+        }
+        await last.stop()
+        await hook.stop(within: .seconds(1))
+        let stories = told.withLock { $0 }
+        check(stories, alerts: alerts, killedAt: killedAt)
+        let atLast = stories.filter { $0.name == "Changing" && $0.at > lastStart }
+        #expect(Set(atLast.map(\.isFiring)) == [true, false], "nothing told of the last period: \(atLast)")
+    }
+
+    private func isFiring(_ name: String, _ alerts: [JSON]) -> Bool {
+        alerts.contains { $0["labels"]?["alertname"]?.string == name && $0["state"]?.string == "firing" }
+    }
+
+    private func alerts(_ port: UInt16) async throws -> [JSON] {
+        let answer = try await HTTPClient().send(
+            .init(url: "http://127.0.0.1:\(port)/api/v1/alerts", deadline: .after(.seconds(5))))
+        return try JSON.parse(answer.body)["data"]?["alerts"]?.array ?? []
+    }
+
+    private func check(_ told: [Telling], alerts: [JSON], killedAt: [Int64]) {
+        let stories = Dictionary(grouping: told, by: \.name)
+        #expect(stories["Pending"] == nil)
+        for name in ["Steady", "Kept"] {
+            let story = once(stories[name] ?? [], killedAt: killedAt)
+            #expect(story.count == 1 && story[0].isFiring, "\(name): \(story)")
+        }
+
+        let changing = once(stories["Changing"] ?? [], killedAt: killedAt)
+        #expect(changing.count > 4)
+        for (earlier, later) in zip(changing, changing.dropFirst()) {
+            if later.isFiring {
+                #expect(!earlier.isFiring && later.startsAt > earlier.startsAt, "began twice: \(earlier), \(later)")
+            } else {
+                #expect(earlier.isFiring && later.startsAt == earlier.startsAt, "ended twice: \(earlier), \(later)")
+            }
+        }
+        // In one stretch of time in which it is true, it begins once.
+        let beginnings = changing.filter(\.isFiring).map { $0.startsAt / 6000 }
+        #expect(Set(beginnings).count == beginnings.count)
+
+        let pending = alerts.first { $0["labels"]?["alertname"]?.string == "Pending" }
+        let since = pending?["activeAt"]?.string.flatMap { Moment($0)?.milliseconds } ?? .max
+        #expect(pending?["state"]?.string == "pending" && since < (killedAt.first ?? 0) + 5000, "pending began anew")
+        for name in ["Steady", "Kept"] { #expect(isFiring(name, alerts)) }
+    }
+
+    /// Without repetitions that nobody can avoid: a message whose sender was killed before it could write down that it
+    /// had been accepted.
+    private func once(_ story: [Telling], killedAt: [Int64]) -> [Telling] {
+        var kept: [Telling] = []
+        for one in story {
+            if let before = kept.last, before.startsAt == one.startsAt, before.isFiring == one.isFiring,
+                killedAt.contains(where: { (before.at - 5...before.at + 60).contains($0) })
+            {
+                continue
+            }
+            kept.append(one)
+        }
+        return kept
+    }
+}
