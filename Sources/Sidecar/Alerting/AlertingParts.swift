@@ -36,7 +36,8 @@ final class AlertingParts: Sendable {
         try await telling.configure(settings.notification)
         let parts = AlertingParts(
             settings, history: history, keeper: keeper, telling: telling, registry: registry, folder: folder)
-        for instrument in history.metrics.instruments + parts.sampler.instruments + telling.metrics.all + parts.ruler.metrics.instruments
+        for instrument in history.metrics.instruments + parts.sampler.instruments + telling.metrics.all
+            + parts.ruler.metrics.instruments
             + (keeper?.instruments ?? [])
         {
             instruments.add(instrument)
