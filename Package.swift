@@ -51,6 +51,5 @@ let package = Package(
             name: "OperationsTests", dependencies: ["Operations", "LocalServers", "Metrics", "Runtime"],
             swiftSettings: common),
         .testTarget(name: "PromQLTests", dependencies: ["PromQL", "Metrics"], swiftSettings: common),
-        .testTarget(name: "CacheTests", dependencies: ["Cache", "Runtime", "Metrics"], swiftSettings: common),
     ]
 )

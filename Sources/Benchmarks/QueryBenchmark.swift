@@ -21,7 +21,8 @@ enum QueryBenchmark {
         let port = FreePort.next()
         let outrigger = try await LocalServer.start(
             Benchmarks.outrigger,
-            ["serve", "--web.listen-address=127.0.0.1:\(port)", "--history.interval=1", "--collect.min-age=0"], folder: folder,
+            ["serve", "--web.listen-address=127.0.0.1:\(port)", "--history.interval=1", "--collect.min-age=0"],
+            folder: folder,
             port: port, environment: ["DATABASE_URL": postgres.url(), "REDIS_URL": redis.url]
         ) { FreePort.isOpen(port) }
         let prometheus = try await LocalPrometheus.start(scraping: port)
@@ -49,9 +50,12 @@ enum QueryBenchmark {
                     name: "instant query over HTTP, median of the medians", ours: ourTimes.quantile(0.5),
                     theirs: theirTimes.quantile(0.5), unit: "µs", target: 1),
                 Comparison(
-                    name: "the slowest of ours", ours: ourTimes.max() ?? 0, theirs: theirTimes.max() ?? 0, unit: "µs", target: 1),
+                    name: "the slowest of ours", ours: ourTimes.max() ?? 0, theirs: theirTimes.max() ?? 0, unit: "µs",
+                    target: 1),
             ])
-        print("ratio by expression: best \(ratios.min() ?? 0), median \(ratios.quantile(0.5)), worst \(ratios.max() ?? 0)\n")
+        print(
+            "ratio by expression: best \(ratios.min() ?? 0), median \(ratios.quantile(0.5)), worst \(ratios.max() ?? 0)\n"
+        )
         await prometheus.stop()
         await outrigger.process.stop()
         await postgres.stop()
@@ -85,7 +89,9 @@ enum QueryBenchmark {
                 let labels = Labels([
                     "__name__": "bench_\(metric)_total", "instance": "host-\(instance)", "job": "job-\(instance % 5)",
                 ])
-                let points = (0..<count).map { Point(time: start + Int64($0) * step, value: Double($0 * (instance + 1))) }
+                let points = (0..<count).map {
+                    Point(time: start + Int64($0) * step, value: Double($0 * (instance + 1)))
+                }
                 series.append(.init(labels: labels, points: ContiguousArray(points)))
             }
         }
@@ -102,6 +108,7 @@ enum QueryBenchmark {
             for query in queries { _ = try query.instant(at: time, source: source) }
             milliseconds.append((processCPUTime() - before).seconds * 1000)
         }
-        print("200 rules over 5,000 series: \(milliseconds.quantile(0.5)) ms of CPU an evaluation (promised: below 50)\n")
+        print(
+            "200 rules over 5,000 series: \(milliseconds.quantile(0.5)) ms of CPU an evaluation (promised: below 50)\n")
     }
 }

@@ -62,7 +62,6 @@ actor Sidecar {
         self.statsd = statsd
         var limits = HTTPServer.Limits()
         limits.connections = configuration.web.maxConnections
-        if let alerting { registry.add(alerting.ruler.metrics.source) }
         let pages = pages
         pages.replace(router())
         for address in configuration.web.listen {
@@ -103,8 +102,7 @@ actor Sidecar {
                 Log.warn("where StatsD is received changed: it takes effect at the next start")
             }
             let reported: [any MetricSource] = [operations] + (statsd.map { [$0] } ?? [])
-            let sources =
-                try Sidecar.sources(for: fresh, own) + reported + (alerting.map { [$0.ruler.metrics.source] } ?? [])
+            let sources = try Sidecar.sources(for: fresh, own) + reported
             try await alerting?.reload(
                 fresh.alerting, targets: fresh.targets.historyTargets(own: fresh.web.listen.first))
             registry.replaceSources(sources)

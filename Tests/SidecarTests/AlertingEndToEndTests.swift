@@ -59,7 +59,8 @@ import Testing
         let redis = try await LocalRedis.start()
         let outrigger = try await RunningOutrigger.start(
             yaml: try configuration(
-                redis: redis, folder: folder, receiver: "alertmanager: {urls: [\"http://127.0.0.1:\(alertmanager.port)\"]}"))
+                redis: redis, folder: folder,
+                receiver: "alertmanager: {urls: [\"http://127.0.0.1:\(alertmanager.port)\"]}"))
         redis.server.process.signal(SIGKILL)
         let firing = try await hook.wait(for: 1, within: .seconds(20))
         #expect(firing.map(\.alerts) == [["RedisDown firing"]])

@@ -1,12 +1,17 @@
 import Metrics
 
-/// All label sets of one command, rendered once: `cmd`, its percentiles, its latency buckets.
+/// All label sets of one command, rendered once, and the histogram that was last read for it.
 final class CommandLabels {
     let name: [UInt8]
     let cmd: Labels
     private var percentiles: [(text: [UInt8], labels: Labels)] = []
     private var buckets: [(bound: Int64, labels: Labels)] = []
     private(set) lazy var infinity = cmd.adding([Label("le", "+Inf")])
+
+    /// The series of its latency histogram, and how many calls the statistics counted when it was asked for.
+    var histogram: (calls: Double, samples: [Sample])?
+    /// What the statistics counted in the last reading.
+    var lastCalls: Double?
 
     init(_ name: [UInt8], _ base: Labels) {
         self.name = name
@@ -34,7 +39,7 @@ final class CommandLabels {
 /// What `# Commandstats` told about every command, for those who need it to understand the percentiles and histograms that
 /// come later.
 struct CommandUsage {
-    private var entries: [(labels: CommandLabels, calls: Double, microseconds: Double)] = []
+    private(set) var entries: [(labels: CommandLabels, calls: Double, microseconds: Double)] = []
     private var next = 0
 
     mutating func removeAll() {

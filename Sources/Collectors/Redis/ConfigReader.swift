@@ -5,6 +5,8 @@ import Metrics
 struct ConfigReader {
     private let base: Labels
     private let options: RedisOptions
+    /// Labels of each class of clients.
+    private var limits: [String: (hard: Labels, soft: Labels)] = [:]
     /// Labels of the settings in the order of the last reply.
     private var settings: [(name: String, value: String, named: Labels, valued: Labels)] = []
 
@@ -89,17 +91,22 @@ struct ConfigReader {
     }
 
     /// `normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60`: class, hard limit, soft limit, seconds.
-    private func addLimits(_ value: String, _ bytes: inout Family, _ seconds: inout Family) {
+    private mutating func addLimits(_ value: String, _ bytes: inout Family, _ seconds: inout Family) {
         let words = value.split(separator: " ").map(String.init)
         for start in stride(from: 0, to: words.count - words.count % 4, by: 4) {
-            let labels = base.adding([Label("class", words[start])])
-            let soft = labels.adding([Label("limit", "soft")])
-            if let hard = Double(words[start + 1]) {
-                bytes.samples.append(Sample(labels.adding([Label("limit", "hard")]), hard))
-            }
-            if let limit = Double(words[start + 2]) { bytes.samples.append(Sample(soft, limit)) }
-            if let time = Double(words[start + 3]) { seconds.samples.append(Sample(soft, time)) }
+            let labels = limitLabels(words[start])
+            if let hard = Double(words[start + 1]) { bytes.samples.append(Sample(labels.hard, hard)) }
+            if let soft = Double(words[start + 2]) { bytes.samples.append(Sample(labels.soft, soft)) }
+            if let time = Double(words[start + 3]) { seconds.samples.append(Sample(labels.soft, time)) }
         }
+    }
+
+    private mutating func limitLabels(_ name: String) -> (hard: Labels, soft: Labels) {
+        if let known = limits[name] { return known }
+        let labels = base.adding([Label("class", name)])
+        let made = (hard: labels.adding([Label("limit", "hard")]), soft: labels.adding([Label("limit", "soft")]))
+        if limits.count < 16 { limits[name] = made }
+        return made
     }
 
     /// A file that is not there yet is empty; one that we may not look at is left out.

@@ -41,11 +41,17 @@ struct InfoField: Sendable {
     /// A field whose metric has a help text of its own.
     static func field(_ name: String, _ metric: Metric) -> InfoField { InfoField(name, metric) }
 
-    /// The families that `value` becomes.
-    func append(_ value: Double, _ labels: Labels, _ options: RedisOptions, to families: inout [Family]) {
-        if let isWanted, !isWanted(options) { return }
-        families.append(Family(options.aliases ? former ?? metric : metric, value / divisor, labels))
-        if options.aliases, let alias { families.append(Family(alias, value / divisor, labels)) }
+    /// What the options make of the field; nil when they do not ask for it.
+    func served(_ options: RedisOptions) -> Served? {
+        if let isWanted, !isWanted(options) { return nil }
+        return Served(
+            metric: options.aliases ? former ?? metric : metric, divisor: divisor, alias: options.aliases ? alias : nil)
+    }
+
+    struct Served: Sendable {
+        let metric: Metric
+        let divisor: Double
+        let alias: Metric?
     }
 }
 
@@ -53,7 +59,7 @@ struct InfoField: Sendable {
 struct InfoFieldIndex: Sendable {
     /// Four places for each field, so that most names are found, or found missing, at the first look.
     private let slots: [Int16]
-    private let fields: [InfoField]
+    private let names: [[UInt8]]
 
     static let shared = InfoFieldIndex(InfoField.catalogue)
 
@@ -70,14 +76,15 @@ struct InfoFieldIndex: Sendable {
             slots[slot] = Int16(index)
         }
         self.slots = slots
-        self.fields = fields
+        names = fields.map(\.name)
     }
 
-    func field(_ text: Span<UInt8>, _ range: Range<Int>) -> InfoField? {
+    /// The field's place in the catalogue.
+    func place(_ text: Span<UInt8>, _ range: Range<Int>) -> Int? {
         var slot = Self.hash(text, range) & (slots.count - 1)
         while slots[slot] >= 0 {
-            let field = fields[Int(slots[slot])]
-            if text.equals(range, field.name) { return field }
+            let place = Int(slots[slot])
+            if text.equals(range, names[place]) { return place }
             slot = (slot + 1) & (slots.count - 1)
         }
         return nil

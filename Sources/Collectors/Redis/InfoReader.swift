@@ -20,7 +20,9 @@ struct InfoReading {
 struct InfoReader {
     private let base: Labels
     private let options: RedisOptions
-    private let fields = InfoFieldIndex.shared
+    private let index = InfoFieldIndex.shared
+    /// What each field of the catalogue becomes under these options.
+    private let served: [InfoField.Served?]
 
     private var commands = Memo<CommandLabels>()
     private var errors = Memo<Labels>()
@@ -40,6 +42,7 @@ struct InfoReader {
     init(base: Labels, options: RedisOptions) {
         self.base = base
         self.options = options
+        served = InfoField.catalogue.map { $0.served(options) }
     }
 
     private enum Section {
@@ -172,9 +175,10 @@ struct InfoReader {
 
     private mutating func readField(_ text: Span<UInt8>, _ name: Range<Int>, _ value: Range<Int>, _ parts: inout Parts)
     {
-        if let field = fields.field(text, name) {
-            guard let number = Self.number(text, value) else { return }
-            field.append(number, base, options, to: &parts.families)
+        if let place = index.place(text, name) {
+            guard let field = served[place], let number = Self.number(text, value) else { return }
+            parts.families.append(Family(field.metric, number / field.divisor, base))
+            if let alias = field.alias { parts.families.append(Family(alias, number / field.divisor, base)) }
         } else if text.hasPrefix(name, Word.cluster) {
             guard let number = Self.number(text, value) else { return }
             parts.families.append(Family(clusterMetrics.metric(text, name), number, base))

@@ -12,11 +12,10 @@ struct RedisPlan {
 
     private(set) var questions: [Question] = []
     private(set) var commands: [RedisCommand] = []
+    private(set) var tellsHistograms = false
 
     static let info = RedisCommand("INFO", "ALL", name: "INFO ALL")
     static let clusterInfo = RedisCommand("CLUSTER", "INFO", name: "CLUSTER INFO")
-    static let latencyLatest = RedisCommand("LATENCY", "LATEST", name: "LATENCY LATEST")
-    static let latencyHistogram = RedisCommand("LATENCY", "HISTOGRAM", name: "LATENCY HISTOGRAM")
 
     /// Every collector that a scrape may ask for by name.
     static let collectors = [
@@ -25,16 +24,19 @@ struct RedisPlan {
         "redis_scripts",
     ]
 
-    init(_ options: RedisOptions, _ server: RedisServer, _ selection: CollectorSelection, isClustered: Bool) {
+    /// - Parameter histogram: what to ask of the latency histograms, if anything.
+    init(
+        _ options: RedisOptions, _ server: RedisServer, _ selection: CollectorSelection, isClustered: Bool,
+        histogram: RedisCommand?
+    ) {
         ask(.info, Self.info)
         if selection.contains("redis_config") {
             for command in ConfigReader.commands(options, server) { ask(.config, command) }
         }
         if selection.contains("redis_latency"), !server.isSentinel {
-            ask(.latencyLatest, Self.latencyLatest)
-            if !options.excludeLatencyHistogramMetrics, server.isAtLeast(7) {
-                ask(.latencyHistogram, Self.latencyHistogram)
-            }
+            ask(.latencyLatest, LatencyReader.latest)
+            tellsHistograms = !options.excludeLatencyHistogramMetrics && server.isAtLeast(7)
+            if tellsHistograms, let histogram { ask(.latencyHistogram, histogram) }
         }
         if selection.contains("redis_slowlog"), !server.isSentinel {
             ask(.slowlogLength, SlowlogReader.length)

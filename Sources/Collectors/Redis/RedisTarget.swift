@@ -23,7 +23,7 @@ public actor RedisTarget: MetricSource {
     /// - Parameter name: becomes the label `target`; nil when there is no other Redis, so that series are those of
     ///   redis_exporter.
     public init(name: String? = nil, address: RedisAddress, options: RedisOptions = RedisOptions()) {
-        thread = BlockingThread("redis \(name ?? "")")
+        thread = BlockingThread(name.map { "redis \($0)" } ?? "redis")
         self.address = address
         self.options = options
         targetLabels = name.map { Labels(["target": $0]) } ?? .none
@@ -72,7 +72,9 @@ public actor RedisTarget: MetricSource {
         let session = try openSession(by: deadline)
         if options.pingOnConnect { try ping(session, by: deadline) }
 
-        let plan = RedisPlan(options, session.server, harvest.selection, isClustered: exporter.isClustered)
+        let plan = RedisPlan(
+            options, session.server, harvest.selection, isClustered: exporter.isClustered,
+            histogram: readers.latency.histogramCommand)
         let replies = try session.ask(plan.commands, by: deadline)
         let info = try infoText(replies[0], session, by: deadline)
         if options.appendInstanceRoleLabel { relabel(for: info) }
@@ -86,6 +88,7 @@ public actor RedisTarget: MetricSource {
                 harvest.record("redis_cluster", readers.info.readCluster(reply.bytes ?? []), reply)
             }
         }
+        if plan.tellsHistograms { try completeHistograms(session, into: &harvest, by: deadline) }
         runChecks(reading, session, into: &harvest, by: deadline)
     }
 
@@ -139,7 +142,10 @@ public actor RedisTarget: MetricSource {
             switch question {
             case .info, .config: continue
             case .latencyLatest: harvest.record("redis_latency", readers.latency.latest(reply), reply)
-            case .latencyHistogram: harvest.record("redis_latency", histogram(reply), reply)
+            case .latencyHistogram:
+                var usage = readers.info.usage
+                readers.latency.take(reply, &usage, isRest: false)
+                harvest.record("redis_latency", [], reply)
             case .slowlogLength: harvest.record("redis_slowlog", readers.slowlog.length(reply), reply)
             case .slowlogNewest: harvest.record("redis_slowlog", readers.slowlog.newest(reply), reply)
             case .commandLog(let log):
@@ -158,9 +164,17 @@ public actor RedisTarget: MetricSource {
         return reading
     }
 
-    private func histogram(_ reply: RedisReply) -> [Family] {
+    /// Asks for the histograms of commands that were called since the last scrape, and were not before it.
+    private func completeHistograms(
+        _ session: RedisSession, into harvest: inout RedisHarvest, by deadline: Deadline
+    ) throws(RedisError) {
         var usage = readers.info.usage
-        return readers.latency.histogram(reply, &usage)
+        if let rest = readers.latency.commandForTheRest(usage) {
+            let reply = try session.ask([rest], by: deadline)[0]
+            readers.latency.take(reply, &usage, isRest: true)
+            harvest.record("redis_latency", [], reply)
+        }
+        harvest.record("redis_latency", readers.latency.histograms(usage), error: nil)
     }
 
     private func runChecks(

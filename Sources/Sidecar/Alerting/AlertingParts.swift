@@ -37,6 +37,7 @@ final class AlertingParts: Sendable {
         let parts = AlertingParts(
             settings, history: history, keeper: keeper, telling: telling, registry: registry, folder: folder)
         for instrument in history.metrics.instruments + parts.sampler.instruments + telling.metrics.all
+            + parts.ruler.metrics.instruments
             + (keeper?.instruments ?? [])
         {
             instruments.add(instrument)

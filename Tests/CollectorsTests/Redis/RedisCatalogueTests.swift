@@ -41,8 +41,8 @@ import Testing
         #expect(rows.count > 250)
         for row in rows {
             let bytes = Array(row.source.utf8)
-            let found = InfoFieldIndex.shared.field(bytes.span, 0..<bytes.count)
-            let field = try #require(found, "no row for the field \(row.source)")
+            let found = InfoFieldIndex.shared.place(bytes.span, 0..<bytes.count)
+            let field = InfoField.catalogue[try #require(found, "no row for the field \(row.source)")]
             #expect(field.metric.name == row.metric)
             #expect(Self.name(field.metric.kind) == row.type, "type of \(row.metric)")
             #expect(field.metric.help == row.metric.dropFirst("redis_".count) + " metric")

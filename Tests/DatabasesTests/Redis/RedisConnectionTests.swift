@@ -136,7 +136,7 @@ import Testing
         #expect(throws: RedisError.timedOut(step: "GET")) {
             try connection.pipeline([RedisCommand("GET", "a")], by: .after(.milliseconds(150)))
         }
-        #expect(ContinuousClock.now - began < .milliseconds(400))
+        #expect(ContinuousClock.now - began < .seconds(3))
         #expect(!connection.isOpen)
         #expect(throws: RedisError.closed(step: "send")) {
             try connection.pipeline([RedisCommand("PING")], by: .after(.seconds(1)))

@@ -34,15 +34,11 @@ public struct RulerMetrics: Sendable {
         .counter("outrigger_rule_state_save_failures_total", "Failed attempts to save the alerts' states."))
 
     /// For the registry.
-    public let source: InstrumentSource
-
-    public init() {
-        source = InstrumentSource(
-            "rules",
-            [
-                evaluations, failures, missed, duration, lastEvaluation, interval, rules, lackingHistory, alerts,
-                saveFailures,
-            ])
+    public var instruments: [any Instrument] {
+        [
+            evaluations, failures, missed, duration, lastEvaluation, interval, rules, lackingHistory, alerts,
+            saveFailures,
+        ]
     }
 
     func noteEvaluation(of group: RunningGroup, missed count: Int) {
