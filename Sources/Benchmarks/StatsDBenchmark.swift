@@ -85,14 +85,14 @@ enum StatsDBenchmark {
         return rows
     }
 
-    /// The highest pace without a lost packet: all the sender can do, or what halving the interval five times finds.
+    /// The highest pace without a lost packet: all the sender can do, or what halving the interval seven times finds.
     private static func lossless(
         _ server: StatsDServer, _ sender: StatsDSender, _ scenario: Scenario
     ) async throws -> Double {
         var (rate, lost) = try await attempt(server, sender, scenario, rate: nil)
         if lost == 0 { return rate }
         var (best, worst) = (0.0, rate)
-        for _ in 0..<5 {
+        for _ in 0..<7 {
             let middle = (best + worst) / 2
             (rate, lost) = try await attempt(server, sender, scenario, rate: middle)
             if lost == 0 { best = rate } else { worst = middle }

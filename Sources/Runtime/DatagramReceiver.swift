@@ -94,8 +94,8 @@ public final class DatagramReceiver: Sendable {
         }
     }
 
-    /// A quarter of the time in which datagrams of 1 KiB fill the buffer at a million a second, at most 5 ms.
-    static func restNanoseconds(bufferBytes: Int) -> Int { min(5_000_000, bufferBytes / 4) }
+    /// Half the time in which datagrams of 1 KiB fill the buffer at a million a second, at most 10 ms.
+    static func restNanoseconds(bufferBytes: Int) -> Int { min(10_000_000, bufferBytes / 2) }
 }
 
 /// Room for the datagrams of one `recvmmsg`, used again and again. Pages that no datagram reaches are never touched.

@@ -11,8 +11,8 @@ import Testing
     private func serve(
         _ script: String, isDone: (OperationRecorder) -> Bool
     ) async throws -> OperationRecorder? {
-        guard let python = Environment.current["OUTRIGGER_PYTHON"] else {
-            print("skipped: OUTRIGGER_PYTHON is not set; make test sets it")
+        guard let python = Environment.current["TEST_PYTHON"] else {
+            print("skipped: TEST_PYTHON is not set; make test sets it")
             return nil
         }
         let folder = try TemporaryFolder()

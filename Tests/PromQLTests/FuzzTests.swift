@@ -22,9 +22,9 @@ import Testing
             }
         })
 
-    /// `OUTRIGGER_FUZZ` sets how many.
+    /// `TEST_FUZZ` sets how many.
     private static var rounds: Int {
-        ProcessInfo.processInfo.environment["OUTRIGGER_FUZZ"].flatMap { Int($0) } ?? 4000
+        ProcessInfo.processInfo.environment["TEST_FUZZ"].flatMap { Int($0) } ?? 4000
     }
 
     @Test func randomTextsAreReadOrRefusedWithAPlaceInThem() {

@@ -76,7 +76,7 @@ import Testing
         #expect(throws: PatternError.self) { try Pattern(Self.enormous[number]) }
     }
 
-    /// Random expressions and texts, with Foundation's matcher as the judge. `OUTRIGGER_FUZZ` sets how many.
+    /// Random expressions and texts, with Foundation's matcher as the judge. `TEST_FUZZ` sets how many.
     @Test func randomExpressionsMatchAsElsewhere() throws {
         var random = Dice(seed: 20_26)
         for _ in 0..<Dice.rounds(default: 500) {
@@ -122,7 +122,7 @@ struct Dice: RandomNumberGenerator {
     init(seed: UInt64) { state = seed }
 
     static func rounds(default count: Int) -> Int {
-        ProcessInfo.processInfo.environment["OUTRIGGER_FUZZ"].flatMap { Int($0) } ?? count
+        ProcessInfo.processInfo.environment["TEST_FUZZ"].flatMap { Int($0) } ?? count
     }
 
     mutating func next() -> UInt64 {

@@ -5,8 +5,8 @@ import Testing
 /// What other people's parsers and linters say of our page.
 @Suite struct AcceptanceTests {
     @Test func theOpenMetricsPageIsReadByThePythonClient() async throws {
-        guard let python = Environment.current["OUTRIGGER_PYTHON"] else {
-            print("skipped: OUTRIGGER_PYTHON is not set; make test sets it")
+        guard let python = Environment.current["TEST_PYTHON"] else {
+            print("skipped: TEST_PYTHON is not set; make test sets it")
             return
         }
         let (outrigger, postgres, redis) = try await start()

@@ -44,7 +44,7 @@ import Testing
 
     @Test(.timeLimit(.minutes(8)))
     func nothingIsLostAndNothingIsToldTwice() async throws {
-        let kills = Environment.current["OUTRIGGER_KILLS"].flatMap { Int($0) } ?? 100
+        let kills = Environment.current["TEST_KILLS"].flatMap { Int($0) } ?? 100
         let told = Mutex<[Telling]>([])
         let hook = try HTTPServer(try #require(ListenAddress(setting: "127.0.0.1:0"))) { request in
             let now = WallClock.nowMilliseconds

