@@ -50,4 +50,12 @@ extension LocalCache {
 
     @discardableResult
     func drop(_ key: String) -> Bool { invalidate(Array(key.utf8).span, in: first) }
+
+    func finishAbsent(_ token: FillToken, _ key: String, at nowMs: Int) -> FillResult {
+        fillAbsent(token, Array(key.utf8).span, nowMs: nowMs)
+    }
+
+    func giveUp(_ token: FillToken, _ key: String) { abandon(token, Array(key.utf8).span) }
+
+    func has(_ key: [UInt8], in id: CacheClass.ID, at nowMs: Int) -> Bool { contains(key.span, in: id, nowMs: nowMs) }
 }

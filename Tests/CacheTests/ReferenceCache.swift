@@ -10,6 +10,7 @@ struct ReferenceCache {
     private var sizes: [Int: Int] = [:]
     private var deadlines: [Int: Int] = [:]
     private var uses: [Int: Int] = [:]
+    private var expiries: ArraySlice<(key: Int, deadline: Int)> = []
     // FIFO and LRU use the first; S3-FIFO has small, main, ghosts; W-TinyLFU window, probation, protected.
     private var first = Queue()
     private var second = Queue()
@@ -41,9 +42,12 @@ struct ReferenceCache {
     }
 
     mutating func insert(_ key: Int, size: Int, deadline: Int, now: Int) {
-        if deadline < ReferenceCache.never {
-            for other in deadlines.filter({ $0.value <= now }).keys { remove(other) }
+        // All live equally long, so they expire in the order in which they came.
+        while let next = expiries.first, next.deadline <= now {
+            expiries.removeFirst()
+            if deadlines[next.key] == next.deadline { remove(next.key) }
         }
+        if deadline < ReferenceCache.never { expiries.append((key, deadline)) }
         guard size <= capacity else { return }
         let isReturning = policy == .s3fifo && third.contains(key)
         if isReturning { third.remove(key) }
