@@ -24,7 +24,7 @@ struct CgroupTree: Sendable {
 
     /// Processes of a group and of those below it.
     func pids(of path: String) -> [Int] {
-        for folder in folders(path, ["pids", "memory", "cpu", "systemd"]) {
+        for folder in folders(path, of: ["pids", "memory", "cpu", "systemd"]) + unifiedFolders(path) {
             let found = pids(in: folder)
             if !found.isEmpty { return found }
         }
@@ -39,28 +39,33 @@ struct CgroupTree: Sendable {
 
     func families(_ path: String) -> [Family] {
         let reader = CgroupReader(
-            unified: folders(path, []).first, cpu: folders(path, ["cpu", "cpu,cpuacct"]).first,
-            cpuacct: folders(path, ["cpuacct", "cpu,cpuacct"]).first, memory: folders(path, ["memory"]).first,
-            pids: folders(path, ["pids"]).first, blkio: folders(path, ["blkio"]).first)
+            unified: unifiedFolders(path).first, cpu: folders(path, of: ["cpu", "cpu,cpuacct"]).first,
+            cpuacct: folders(path, of: ["cpuacct", "cpu,cpuacct"]).first,
+            memory: folders(path, of: ["memory"]).first, pids: folders(path, of: ["pids"]).first,
+            blkio: folders(path, of: ["blkio"]).first)
         return ContainerMetrics.families(reader.read(), Labels(["id": path]))
     }
 
-    /// Where the group may lie: in version 2's tree, beside version 1's, and in the trees of these controllers.
-    private func folders(_ path: String, _ controllers: [String]) -> [String] {
-        var path = path
-        if path.hasPrefix(root + "/") { path.removeFirst(root.count) }
-        if !path.hasPrefix("/") { path = "/" + path }
-        guard controllers.isEmpty else {
-            return controllers.map { "\(root)/\($0)\(path)" }.filter(Files.exists)
-                + (controllers == ["pids", "memory", "cpu", "systemd"] ? folders(path, []) : [])
-        }
-        return [root + path, root + "/unified" + path].filter { Files.exists($0 + "/cgroup.procs") }
+    /// The group in version 1's trees of these controllers, where there are such.
+    private func folders(_ path: String, of controllers: [String]) -> [String] {
+        controllers.map { "\(root)/\($0)\(relative(path))" }.filter(Files.exists)
+    }
+
+    /// The group in version 2's tree, which may stand beside version 1's.
+    private func unifiedFolders(_ path: String) -> [String] {
+        [root + relative(path), "\(root)/unified\(relative(path))"].filter { Files.exists($0 + "/cgroup.procs") }
+    }
+
+    /// People write a group's path with the root, without it, and without the slash.
+    private func relative(_ path: String) -> String {
+        let inside = path.hasPrefix(root + "/") ? String(path.dropFirst(root.count)) : path
+        return inside.hasPrefix("/") ? inside : "/" + inside
     }
 }
 
 /// What a control group tells; nil where it does not.
-struct CgroupUsage: Equatable {
-    struct Device: Equatable {
+struct CgroupUsage {
+    struct Device {
         var readBytes = 0
         var writeBytes = 0
         var reads = 0
@@ -89,10 +94,6 @@ struct CgroupUsage: Equatable {
     var devices: [String: Device] = [:]
     /// By resource: `cpu`, `memory`, `io`.
     var pressure: [String: (some: Double?, full: Double?)] = [:]
-
-    static func == (left: CgroupUsage, right: CgroupUsage) -> Bool {
-        "\(left)" == "\(right)"
-    }
 }
 
 /// The folders of one control group, and how they are read.
