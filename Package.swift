@@ -50,6 +50,7 @@ let package = Package(
         .testTarget(
             name: "OperationsTests", dependencies: ["Operations", "LocalServers", "Metrics", "Runtime"],
             swiftSettings: common),
+        .testTarget(name: "CacheTests", dependencies: ["Cache", "Runtime", "Metrics"], swiftSettings: common),
         .testTarget(name: "PromQLTests", dependencies: ["PromQL", "Metrics"], swiftSettings: common),
     ]
 )

@@ -26,11 +26,7 @@ public struct Exposition {
         page: [UInt8], duplicates: Int
     ) {
         var exposition = Exposition(format: format, capacity: capacity)
-        for group in grouped(
-            format == .openMetrics ? snapshot.families.flatMap(asOpenMetricsAllows) : snapshot.families)
-        {
-            exposition.write(group)
-        }
+        for group in grouped(snapshot.families, format) { exposition.write(group) }
         if format == .openMetrics { exposition.bytes.append(contentsOf: "# EOF\n".utf8) }
         return (exposition.bytes, exposition.duplicates)
     }
@@ -42,12 +38,12 @@ public struct Exposition {
     }
 
     /// Families of one name together, where the first of them stood: both formats allow one HELP and TYPE a name.
-    private static func grouped(_ families: [Family]) -> [[Family]] {
+    private static func grouped(_ families: [Family], _ format: Format) -> [[Family]] {
         var places: [String: Int] = [:]
         var groups: [[Family]] = []
         places.reserveCapacity(families.count)
         groups.reserveCapacity(families.count)
-        for family in families where !family.samples.isEmpty {
+        func add(_ family: Family) {
             if let place = places[family.metric.name] {
                 groups[place].append(family)
             } else {
@@ -55,29 +51,17 @@ public struct Exposition {
                 groups.append([family])
             }
         }
-        return groups
-    }
-
-    /// A summary's quantiles lie between 0 and 1 in OpenMetrics. A borrowed one that counts in percent keeps its series, as
-    /// families of unknown type.
-    private static func asOpenMetricsAllows(_ family: Family) -> [Family] {
-        guard family.metric.kind == .summary,
-            family.samples.contains(where: { ($0.labels["quantile"].flatMap(Double.init) ?? 0) > 1 })
-        else { return [family] }
-        let parts: [(part: Sample.Part, suffix: String)] = [(.value, ""), (.sum, "_sum"), (.count, "_count")]
-        return parts.map { part, suffix in
-            Family(
-                Metric(family.metric.name + suffix, .untyped, family.metric.help),
-                family.samples.filter { $0.part == part }.map { Sample($0.labels, $0.value) })
+        for family in families where !family.samples.isEmpty {
+            if format == .openMetrics, family.countsInPercent { family.asUnknown.forEach(add) } else { add(family) }
         }
+        return groups
     }
 
     private mutating func write(_ group: [Family]) {
         let metric = group[0].metric
-        let style = Style(metric, format)
-        writeHead(style, help: metric.help)
+        bytes.append(contentsOf: metric.head(format))
         guard group.count > 1 || group[0].samples.count > 1 else {
-            write(group[0].samples[0], style)
+            write(group[0].samples[0], metric.name)
             return
         }
         var written: Set<Series> = []
@@ -85,7 +69,7 @@ public struct Exposition {
         for family in group {
             for sample in family.samples {
                 if written.insert(Series(labels: sample.labels, part: sample.part)).inserted {
-                    write(sample, style)
+                    write(sample, metric.name)
                 } else {
                     duplicates += 1
                 }
@@ -98,63 +82,8 @@ public struct Exposition {
         let part: Sample.Part
     }
 
-    /// How one family is named and typed in one format.
-    private struct Style {
-        /// The name after HELP and TYPE.
-        let family: String
-        let type: String
-        /// The name before a plain value's labels.
-        let series: String
-
-        init(_ metric: Metric, _ format: Format) {
-            let name = metric.name
-            switch (metric.kind, format) {
-            case (.counter, .openMetrics) where name.hasSuffix("_total"):
-                self.init(family: String(name.dropLast("_total".count)), type: "counter", series: name)
-            // OpenMetrics would add `_total` to a counter's series. A borrowed name never changes, so the type does.
-            case (.counter, .openMetrics), (.untyped, .openMetrics):
-                self.init(family: name, type: "unknown", series: name)
-            case (.info, .openMetrics) where name.hasSuffix("_info"):
-                self.init(family: String(name.dropLast("_info".count)), type: "info", series: name)
-            // A state set's series carry a label named as the family in OpenMetrics; ours carry others, which
-            // both formats read as gauges.
-            case (.stateSet, _), (.info, _), (.gauge, _):
-                self.init(family: name, type: "gauge", series: name)
-            case (.counter, .text): self.init(family: name, type: "counter", series: name)
-            case (.untyped, .text): self.init(family: name, type: "untyped", series: name)
-            case (.histogram, _): self.init(family: name, type: "histogram", series: name)
-            case (.summary, _): self.init(family: name, type: "summary", series: name)
-            }
-        }
-
-        private init(family: String, type: String, series: String) {
-            self.family = family
-            self.type = type
-            self.series = series
-        }
-    }
-
-    private mutating func writeHead(_ style: Style, help: String) {
-        bytes.append(contentsOf: "# HELP ".utf8)
-        bytes.append(contentsOf: style.family.utf8)
-        bytes.append(UInt8(ascii: " "))
-        for byte in help.utf8 {
-            switch byte {
-            case UInt8(ascii: "\\"): bytes.append(contentsOf: "\\\\".utf8)
-            case UInt8(ascii: "\n"): bytes.append(contentsOf: "\\n".utf8)
-            case UInt8(ascii: "\"") where format == .openMetrics: bytes.append(contentsOf: "\\\"".utf8)
-            default: bytes.append(byte)
-            }
-        }
-        bytes.append(contentsOf: "\n# TYPE ".utf8)
-        bytes.append(contentsOf: style.family.utf8)
-        bytes.append(UInt8(ascii: " "))
-        bytes.append(contentsOf: style.type.utf8)
-        bytes.append(UInt8(ascii: "\n"))
-    }
-
-    private mutating func write(_ sample: Sample, _ style: Style) {
-        bytes.append(contentsOf: style.series.utf8)
+    private mutating func write(_ sample: Sample, _ name: String) {
+        bytes.append(contentsOf: name.utf8)
         switch sample.part {
         case .value: break
         case .bucket: bytes.append(contentsOf: "_bucket".utf8)
@@ -169,5 +98,22 @@ public struct Exposition {
         bytes.append(UInt8(ascii: " "))
         bytes.append(shortest: sample.value)
         bytes.append(UInt8(ascii: "\n"))
+    }
+}
+
+extension Family {
+    /// A summary's quantiles lie between 0 and 1 in OpenMetrics. Some borrowed ones go to 100.
+    fileprivate var countsInPercent: Bool {
+        metric.kind == .summary && samples.contains { ($0.labels["quantile"].flatMap(Double.init) ?? 0) > 1 }
+    }
+
+    /// The same series as families of unknown type.
+    fileprivate var asUnknown: [Family] {
+        let parts: [(part: Sample.Part, suffix: String)] = [(.value, ""), (.sum, "_sum"), (.count, "_count")]
+        return parts.map { part, suffix in
+            Family(
+                Metric(metric.name + suffix, .untyped, metric.help),
+                samples.filter { $0.part == part }.map { Sample($0.labels, $0.value) })
+        }
     }
 }

@@ -8,13 +8,18 @@ public final class Metric: Sendable {
     public let name: String
     public let help: String
     public let kind: Kind
+    private let head: MetricHead
 
     public init(_ name: String, _ kind: Kind, _ help: String) {
         precondition(Metric.isValidName(name), "metric name: \(name)")
         self.name = name
         self.help = help
         self.kind = kind
+        head = MetricHead(name: name, kind: kind, help: help)
     }
+
+    /// `# HELP` and `# TYPE` in a format.
+    func head(_ format: Exposition.Format) -> [UInt8] { format == .text ? head.text : head.openMetrics }
 
     public static func counter(_ name: String, _ help: String) -> Metric { Metric(name, .counter, help) }
     public static func gauge(_ name: String, _ help: String) -> Metric { Metric(name, .gauge, help) }

@@ -9,7 +9,7 @@ public struct HostSettings: Sendable, Equatable {
     public init(_ settings: Settings) throws(SettingsError) {
         pressure = try settings.read("collector.host", default: true, "Serve the machine's load and pressure (PSI).")
         resources = try settings.read(
-            "collector.host_resources", default: true, "Serve the machine's CPU, memory, disks and network.")
+            "collector.host_resources", default: false, "Serve the machine's CPU, memory, disks and network.")
     }
 
     init(pressure: Bool, resources: Bool) {
