@@ -135,4 +135,38 @@ import Testing
                 """,
             ])
     }
+
+    private func failures(_ text: String) throws -> [String] {
+        let folder = try TemporaryFolder()
+        try Files.write(text, to: folder.path + "/t.yml")
+        return RuleUnitTests.run(file: folder.path + "/t.yml").failures
+    }
+
+    @Test func aFuzzyComparisonAllowsTheNeighbouringNumbersOnly() throws {
+        func file(_ value: String) -> String {
+            """
+            fuzzy_compare: true
+            tests:
+            - input_series: [{series: a, values: '\(value)'}]
+              promql_expr_test: [{expr: a, eval_time: 0, exp_samples: [{labels: a, value: 3}]}]
+            """
+        }
+        for value in ["2.9999999999999996", "3", "3.0000000000000004"] { #expect(try failures(file(value)) == []) }
+        for value in ["2.9999999999999987", "3.0000000000000013"] { #expect(try failures(file(value)).count == 1) }
+    }
+
+    @Test(arguments: ["1704067200", "'2024-01-01T00:00:00Z'"])
+    func aTestMayBeginAtAnyTime(_ start: String) throws {
+        let file = """
+            tests:
+            - start_timestamp: \(start)
+              interval: 1m
+              input_series: [{series: a, values: '10+10x15'}]
+              promql_expr_test:
+              - {expr: time(), eval_time: 5m, exp_samples: [{value: 1704067500}]}
+              - {expr: timestamp(a), eval_time: 5m, exp_samples: [{value: 1704067500}]}
+              - {expr: a @ 1704067320, eval_time: 5m, exp_samples: [{labels: a, value: 30}]}
+            """
+        #expect(try failures(file) == [])
+    }
 }

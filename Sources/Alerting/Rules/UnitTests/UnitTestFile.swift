@@ -20,6 +20,9 @@ struct UnitTestFile {
 struct UnitTest {
     var name = ""
 
+    /// Milliseconds since the epoch of the first value and the first evaluation.
+    var start: Int64 = 0
+
     /// Milliseconds between the values of a series.
     var interval: Int64
     var series: [ScriptSeries] = []
@@ -93,13 +96,15 @@ private struct UnitTestReader {
 
     private mutating func test(_ node: YAML, interval: Int64) -> UnitTest? {
         let known = [
-            "name", "interval", "input_series", "alert_rule_test", "promql_expr_test", "external_labels",
+            "name", "interval", "start_timestamp", "input_series", "alert_rule_test", "promql_expr_test",
+            "external_labels",
             "external_url",
         ]
         guard let fields = nodes.fields(of: node, "a test", known: known) else { return nil }
         var test = UnitTest(interval: interval)
         test.name = nodes.text(fields["name"])
         if let own = nodes.duration(fields["interval"]), own > 0 { test.interval = own }
+        if let node = fields["start_timestamp"] { test.start = start(node) }
         for item in nodes.items(of: fields["input_series"]) {
             if let series = series(item) { test.series.append(series) }
         }
@@ -112,6 +117,15 @@ private struct UnitTestReader {
         test.externalLabels = Labels(nodes.texts(fields["external_labels"]).map { Label($0.name, $0.value) })
         test.externalURL = nodes.text(fields["external_url"])
         return test
+    }
+
+    /// Seconds since the epoch, or RFC 3339.
+    private mutating func start(_ node: YAML) -> Int64 {
+        let text = nodes.text(node)
+        if let seconds = YAMLNumber.number(text), seconds.magnitude < 1e12 { return Int64((seconds * 1000).rounded()) }
+        if let moment = Moment(text) { return moment.milliseconds }
+        nodes.complain("not a timestamp: \(GoQuote.quoted(text))", node.line)
+        return 0
     }
 
     private mutating func series(_ node: YAML) -> ScriptSeries? {

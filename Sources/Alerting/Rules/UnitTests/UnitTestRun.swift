@@ -69,25 +69,27 @@ private struct UnitTestRun {
     mutating func failures() -> [String] {
         var failures: [String] = []
         // Only as many samples as the evaluations have seen are there for the expressions afterwards.
-        for time in stride(from: 0, through: test.end, by: Int(file.evaluationInterval)) {
-            load(after: time - file.evaluationInterval, through: time)
+        for elapsed in stride(from: 0, through: test.end, by: Int(file.evaluationInterval)) {
+            load(after: elapsed - file.evaluationInterval, through: elapsed)
+            let time = test.start + elapsed
             var errors: [String] = []
             for index in groups.indices {
                 groups[index].evaluate(at: time, context)
                 for running in groups[index].rules {
                     guard let error = running.lastError else { continue }
-                    errors.append("    rule: \(running.rule.name), time: \(goDuration(time)), err: \(error)")
+                    errors.append("    rule: \(running.rule.name), time: \(goDuration(elapsed)), err: \(error)")
                 }
             }
             failures += errors
             guard errors.isEmpty else { return failures }
-            let due = time..<(time + file.evaluationInterval)
+            let due = elapsed..<(elapsed + file.evaluationInterval)
             for expected in test.alerts where due.contains(expected.time) { failures += difference(from: expected) }
         }
         for expected in test.expressions { failures += difference(from: expected) }
         return failures
     }
 
+    /// Adds the samples of a stretch of time, in milliseconds since the test's beginning.
     private func load(after: Int64, through time: Int64) {
         var samples: [RuleSample] = []
         for series in test.series {
@@ -97,9 +99,11 @@ private struct UnitTestRun {
                 guard sampleTime > after, sampleTime <= time, place < series.values.count else { continue }
                 switch series.values[place] {
                 case .gap: break
-                case .stale: samples.append(RuleSample(labels: series.labels, time: sampleTime, value: StaleNaN.value))
+                case .stale:
+                    samples.append(
+                        RuleSample(labels: series.labels, time: test.start + sampleTime, value: StaleNaN.value))
                 case .number(let value):
-                    samples.append(RuleSample(labels: series.labels, time: sampleTime, value: value))
+                    samples.append(RuleSample(labels: series.labels, time: test.start + sampleTime, value: value))
                 }
             }
         }
@@ -142,7 +146,7 @@ private struct UnitTestRun {
         var got: [PromQL.Sample]
         do {
             let query = try Query(expected.expression)
-            got = try context.engine.instant(query, at: expected.time, source: store).ruleSamples()
+            got = try context.engine.instant(query, at: test.start + expected.time, source: store).ruleSamples()
         } catch {
             return ["\(place) err: \(error)"]
         }
@@ -153,9 +157,10 @@ private struct UnitTestRun {
         return ["\(place)\n        exp: \(text(of: wanted))\n        got: \(text(of: got))"]
     }
 
+    /// Fuzzily: at most the next number on either side.
     private func agree(_ left: Double, _ right: Double) -> Bool {
         if left == right || !file.comparesFuzzily { return left == right }
-        return (left - right).magnitude <= 1e-10 * max(left.magnitude, right.magnitude)
+        return left.nextDown <= right && right <= left.nextUp
     }
 }
 
