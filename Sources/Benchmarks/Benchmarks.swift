@@ -8,6 +8,7 @@ enum Benchmarks {
     static let all: [(name: String, summary: String, run: @Sendable () async throws -> Void)] = [
         ("scrape", "Outrigger beside postgres_exporter and redis_exporter", ScrapeBenchmark.run),
         ("statsd", "Outrigger beside netdata's StatsD server", StatsDBenchmark.run),
+        ("cache", "hit ratios, time and memory of the local cache", CacheBenchmark.run),
     ]
 
     static func main() async {
