@@ -9,6 +9,7 @@ enum Benchmarks {
         ("scrape", "Outrigger beside postgres_exporter and redis_exporter", ScrapeBenchmark.run),
         ("query", "PromQL beside a Prometheus with the same data", QueryBenchmark.run),
         ("statsd", "Outrigger beside netdata's StatsD server", StatsDBenchmark.run),
+        ("cache", "hit ratios, time and memory of the local cache", CacheBenchmark.run),
     ]
 
     static func main() async {
