@@ -6,7 +6,9 @@ SHELL := /bin/bash
 BUILD_PACKAGES := libpq-dev libhiredis-dev libmicrohttpd-dev libyaml-dev zlib1g-dev libssl-dev libcurl4-openssl-dev
 DEMO_PACKAGES := postgresql postgresql-contrib redis-server redis-tools
 TEST_PACKAGES := pgbouncer prometheus prometheus-alertmanager prometheus-postgres-exporter \
-	prometheus-redis-exporter prometheus-pgbouncer-exporter redis-sentinel curl unzip python3-venv
+	prometheus-redis-exporter prometheus-pgbouncer-exporter redis-sentinel curl unzip xz-utils python3-venv
+
+BENCH_PACKAGES := netdata xz-utils
 
 # Foundation stays out of the binary, so that it is small; the Swift runtime goes in, so that it runs without a toolchain.
 RELEASE := -c release --static-swift-stdlib
@@ -23,7 +25,7 @@ SERVERS := $(if $(filter 0,$(shell id -u)),/opt/outrigger-test-servers,.build/se
 TEST_WIDTH := 4
 TEST :=
 
-.PHONY: help run build test bench soak check format packages-build packages-demo packages-test clean
+.PHONY: help run build test bench soak check format packages-build packages-demo packages-test packages-bench clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -39,7 +41,7 @@ test: packages-build packages-demo packages-test $(PYTHON)/installed $(SERVERS)/
 	. $(SERVERS)/environment && TEST_PYTHON=$(abspath $(PYTHON))/bin/python3 \
 		SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=$(TEST_WIDTH) swift test --skip-build $(TEST)
 
-bench: packages-demo packages-test build ## measure beside the tools people use today, alternating, in one run
+bench: packages-demo packages-test packages-bench build ## measure beside the tools people use today, alternating, in one run
 	swift build $(RELEASE) --product Benchmarks
 	.build/release/Benchmarks $(BENCH)
 
@@ -67,6 +69,9 @@ packages-demo:
 
 packages-test:
 	$(call install,$(TEST_PACKAGES))
+
+packages-bench:
+	$(call install,$(BENCH_PACKAGES))
 
 $(PYTHON)/installed: Makefile | packages-test
 	python3 -m venv $(PYTHON)

@@ -7,10 +7,15 @@ public enum FreePort {
 
     /// A loopback TCP port that nobody listens on, and that this process was not given before. Below the range from which
     /// the kernel takes ports for outgoing connections, so that none of those can get in between.
-    public static func next() -> UInt16 {
+    ///
+    /// - Parameter second: how far above it a second port must be free, too; a node of a Redis cluster needs that.
+    public static func next(andAt second: UInt16 = 0) -> UInt16 {
         while true {
-            let port = UInt16.random(in: 10_000..<32_000)
+            let port = UInt16.random(in: 10_000..<(32_000 - second))
             guard handedOut.withLock({ $0.insert(port).inserted }), canBind(port) else { continue }
+            guard second == 0 || handedOut.withLock({ $0.insert(port + second).inserted }) && canBind(port + second) else {
+                continue
+            }
             return port
         }
     }

@@ -21,7 +21,9 @@ public final class LocalRedis: Sendable {
     ///   - program: another version's `redis-server`.
     public static func start(_ arguments: [String] = [], program: String = "redis-server") async throws -> LocalRedis {
         let folder = try TemporaryFolder("outrigger-redis")
-        return try await launch(arguments, program: program, folder: folder, port: FreePort.next())
+        // A node of a cluster talks to the others 10,000 ports above.
+        let port = FreePort.next(andAt: arguments.contains("--cluster-enabled") ? 10_000 : 0)
+        return try await launch(arguments, program: program, folder: folder, port: port)
     }
 
     private static func launch(
