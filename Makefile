@@ -24,8 +24,9 @@ SERVERS := $(if $(filter 0,$(shell id -u)),/opt/outrigger-test-servers,.build/se
 # Tests at once: most of them wait for servers, but too many servers starting at once make each other late.
 TEST_WIDTH := 4
 TEST :=
+ROUNDS := 5000000
 
-.PHONY: help run build test bench soak check format packages-build packages-demo packages-test packages-bench clean
+.PHONY: help run build test bench soak format packages-build packages-demo packages-test packages-bench clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -44,6 +45,10 @@ test: packages-build packages-demo packages-test $(PYTHON)/installed $(SERVERS)/
 bench: packages-demo packages-test packages-bench build ## measure beside the tools people use today, alternating, in one run
 	swift build $(RELEASE) --product Benchmarks
 	.build/release/Benchmarks $(BENCH)
+
+soak: packages-build packages-demo packages-test ## the fuzzers with a thousand times the inputs, and the kills, for hours
+	swift build --build-tests
+	TEST_FUZZ=$(ROUNDS) TEST_KILLS=1000 swift test --skip-build --filter 'Fuzz|PatternTests|RuleFileTests|AlertKillTests'
 
 clean: ## remove everything that was built
 	rm -rf .build
