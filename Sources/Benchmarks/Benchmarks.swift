@@ -9,7 +9,9 @@ enum Benchmarks {
         ("scrape", "Outrigger beside postgres_exporter and redis_exporter", ScrapeBenchmark.run),
         ("query", "PromQL beside a Prometheus with the same data", QueryBenchmark.run),
         ("statsd", "Outrigger beside netdata's StatsD server", StatsDBenchmark.run),
-        ("cache", "hit ratios, time and memory of the local cache", CacheBenchmark.run),
+        ("cache-hits", "hit ratios of the local cache's policies", CacheBenchmark.hits),
+        ("cache-time", "time per operation of the local cache", CacheBenchmark.time),
+        ("cache-memory", "what an entry costs beside its key and value", CacheBenchmark.memory),
     ]
 
     static func main() async {
