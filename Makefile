@@ -48,7 +48,8 @@ bench: packages-demo packages-test packages-bench build ## measure beside the to
 
 soak: packages-build packages-demo packages-test ## the fuzzers with a thousand times the inputs, and the kills, for hours
 	swift build --build-tests
-	TEST_FUZZ=$(ROUNDS) TEST_KILLS=1000 swift test --skip-build --filter 'Fuzz|PatternTests|RuleFileTests|AlertKillTests'
+	TEST_FUZZ=$(ROUNDS) TEST_KILLS=1000 TEST_DIFFERENTIAL_SECONDS=600 \
+		swift test --skip-build --filter 'Fuzz|PatternTests|RuleFileTests|AlertKillTests|AlertDifferentialTests'
 
 clean: ## remove everything that was built
 	rm -rf .build
