@@ -6,9 +6,9 @@ SHELL := /bin/bash
 BUILD_PACKAGES := libpq-dev libhiredis-dev libmicrohttpd-dev libyaml-dev zlib1g-dev libssl-dev libcurl4-openssl-dev
 DEMO_PACKAGES := postgresql postgresql-contrib redis-server redis-tools
 TEST_PACKAGES := pgbouncer prometheus prometheus-alertmanager prometheus-postgres-exporter \
-	prometheus-redis-exporter prometheus-pgbouncer-exporter redis-sentinel curl unzip xz-utils python3-venv
+	prometheus-redis-exporter prometheus-pgbouncer-exporter redis-sentinel chromium curl unzip xz-utils python3-venv
 
-BENCH_PACKAGES := netdata xz-utils
+BENCH_PACKAGES := netdata xz-utils valgrind
 
 # Foundation stays out of the binary, so that it is small; the Swift runtime goes in, so that it runs without a toolchain.
 RELEASE := -c release --static-swift-stdlib
