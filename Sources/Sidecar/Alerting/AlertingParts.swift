@@ -4,7 +4,7 @@ import PromQL
 import Runtime
 import Synchronization
 
-/// Registry → history → rules → messages: the half of the sidecar that works without being asked.
+/// Registry → history → rules → messages, and history → levels: the half of the sidecar that works without being asked.
 ///
 /// Everything in it lives as long as the process. A reload changes rules, receivers and retention in place, so that no
 /// alert and no sample is lost by one.
@@ -12,6 +12,7 @@ final class AlertingParts: Sendable {
     let history: History
     let ruler: Ruler
     let engine = Engine()
+    private let classifier: Classifier?
     private let sampler: HistorySampler
     private let keeper: HistoryKeeper?
     private let telling: Telling
@@ -34,11 +35,11 @@ final class AlertingParts: Sendable {
         await keeper?.load()
         let telling = Telling(store: NotificationStore(folder))
         try await telling.configure(settings.notification)
-        let parts = AlertingParts(
+        let parts = try AlertingParts(
             settings, history: history, keeper: keeper, telling: telling, registry: registry, folder: folder)
         for instrument in history.metrics.instruments + parts.sampler.instruments + telling.metrics.all
             + parts.ruler.metrics.instruments
-            + (keeper?.instruments ?? [])
+            + (keeper?.instruments ?? []) + (parts.classifier?.instruments ?? [])
         {
             instruments.add(instrument)
         }
@@ -51,7 +52,7 @@ final class AlertingParts: Sendable {
     private init(
         _ settings: AlertingSettings, history: History, keeper: HistoryKeeper?, telling: Telling, registry: Registry,
         folder: StateFolder?
-    ) {
+    ) throws(PromQLError) {
         self.history = history
         self.keeper = keeper
         self.telling = telling
@@ -59,12 +60,23 @@ final class AlertingParts: Sendable {
         ruler = Ruler(
             settings.ruler, engine: engine, store: HistoryStore(history), sinks: [telling],
             stateFile: folder.map { StateFile($0.path + "/alerts") })
+        guard settings.performance.isEnabled else {
+            classifier = nil
+            return
+        }
+        classifier = try Classifier(
+            settings.performance, engine: engine, source: HistoryStore(history),
+            stateFile: folder.map { StateFile($0.path + "/performance") })
     }
+
+    /// The latest judgement; nil before the first, and where levels are not judged.
+    var performance: PerformanceReport? { classifier?.board.latest }
 
     private func run() {
         tasks.withLock {
             $0 = [Task { [sampler] in await sampler.run() }, Task { [ruler] in await ruler.run() }]
             if let keeper { $0.append(Task { await keeper.run() }) }
+            if let classifier { $0.append(Task { await classifier.run() }) }
         }
     }
 
@@ -73,9 +85,13 @@ final class AlertingParts: Sendable {
         let spare = Duration.seconds(300)
         var least = Duration.seconds(3600)
         var byName: [String: Duration] = [:]
-        for need in ruler.requirements {
+        for need in ruler.requirements + (classifier?.requirements ?? []) {
             let reach = Duration.milliseconds(need.reach) + spare
-            if let name = need.metric { byName[name] = reach } else { least = max(least, reach) }
+            if let name = need.metric {
+                byName[name] = max(byName[name] ?? .zero, reach)
+            } else {
+                least = max(least, reach)
+            }
         }
         history.setRetention(byName, least: least)
     }

@@ -7,6 +7,7 @@ struct AlertingSettings {
     let ruler: RulerSettings
     /// Nil when nobody is told.
     let notification: NotificationSettings?
+    let performance: PerformanceSettings
     let historyInterval: Duration
     let historyLimitBytes: Int
     let saveInterval: Duration
@@ -54,6 +55,7 @@ struct AlertingSettings {
             settings.readSection("alerting.external_labels", "Labels that are added to every alert that leaves."),
             settings)
         notification = try NotificationSettings.read(settings, externalURL: ruler.externalURL)
+        performance = try PerformanceSettings.read(settings)
         self.ruler = ruler
     }
 

@@ -1,0 +1,263 @@
+import Metrics
+import PromQL
+import Runtime
+import Testing
+
+@testable import Alerting
+
+@Suite struct ScaleTests {
+    private let rising = Scale([0.5, 0.7, 0.85, 0.95])
+    private let falling = Scale([0.94, 0.85, 0.7, 0.5], isRising: false, margin: 0.03)
+
+    @Test(arguments: [
+        (0.0, PerformanceLevel.excellent, 100.0), (0.25, .excellent, 90), (0.5, .good, 80), (0.6, .good, 70),
+        (0.7, .fair, 60), (0.85, .poor, 40), (0.9, .poor, 30), (0.95, .critical, 0), (7, .critical, 0),
+    ])
+    func aShareOfSomethingThatFillsUp(_ value: Double, _ level: PerformanceLevel, _ score: Double) {
+        #expect(rising.level(value) == level)
+        #expect(abs(rising.score(value) - score) < 0.001)
+    }
+
+    @Test(arguments: [
+        (1.0, PerformanceLevel.excellent), (0.94, .excellent), (0.9, .good), (0.8, .fair), (0.6, .poor),
+        (0.4, .critical),
+    ])
+    func apdexHasThePublishedBorders(_ value: Double, _ level: PerformanceLevel) {
+        #expect(falling.level(value) == level)
+    }
+
+    @Test func aLevelIsLeftByTheMarginOnly() {
+        #expect(rising.level(0.84, held: .poor) == .poor)
+        #expect(rising.level(0.76, held: .poor) == .fair)
+        #expect(falling.level(0.86, held: .fair) == .fair)
+        #expect(falling.level(0.88, held: .fair) == .good)
+    }
+
+    @Test func theAlertThresholdMovesSaturation() {
+        var settings = PerformanceSettings()
+        settings.alertThreshold = 0.4
+        let connections = Indicator.table(settings).first { $0.key == "postgres.connections" }
+        #expect(connections?.scale.good == 0.25 && connections?.scale.critical == 0.475)
+        settings.alertThreshold = 1
+        #expect(Indicator.table(settings).first { $0.key == "postgres.connections" }?.scale.critical == 0.99)
+    }
+
+    @Test func ofEveryIndicatorAWorseValueNeverGivesABetterLevelOrScore() {
+        var random = SeededRandom(seed: 20_261_124)
+        for indicator in Indicator.table(PerformanceSettings()) {
+            let scale = indicator.scale
+            for _ in 0..<500 {
+                let values = [Double.random(in: 0...40, using: &random), Double.random(in: 0...1.2, using: &random)]
+                let (better, worse) = scale.isRising ? (values.min()!, values.max()!) : (values.max()!, values.min()!)
+                for held in PerformanceLevel.allCases {
+                    #expect(scale.level(better, held: held) <= scale.level(worse, held: held), "\(indicator.key)")
+                }
+                #expect(scale.score(better) >= scale.score(worse), "\(indicator.key) \(better) \(worse)")
+            }
+        }
+    }
+}
+
+@Suite struct LevelHoldTests {
+    private let start = Moment(milliseconds: 1_000_000_000)
+    private let hold = Duration.seconds(60)
+
+    /// The level after each look, fifteen seconds apart.
+    private func levels(_ seen: [PerformanceLevel], from first: PerformanceLevel, outage: Bool = false)
+        -> [PerformanceLevel]
+    {
+        var level = LevelHold(level: first, since: start, patience: 1)
+        return seen.enumerated().map { index, seen in
+            level.see(seen, isOutage: outage, hold: hold, at: start + .seconds(15 * index))
+            return level.level
+        }
+    }
+
+    @Test func worseIsBelievedAtTheSecondLook() {
+        #expect(
+            levels([.fair, .excellent, .fair, .poor], from: .excellent) == [.excellent, .excellent, .excellent, .fair])
+    }
+
+    @Test func anOutageIsBelievedAtOnce() {
+        #expect(levels([.critical], from: .excellent, outage: true) == [.critical])
+    }
+
+    @Test func betterComesOneStepAtATimeAfterTheHold() {
+        let seen = [PerformanceLevel](repeating: .excellent, count: 10)
+        #expect(
+            levels(seen, from: .poor) == [.poor, .poor, .poor, .poor, .fair, .fair, .fair, .fair, .good, .good])
+    }
+
+    @Test func nothingKnownTwiceIsUnknown() {
+        #expect(
+            levels([.unknown, .good, .unknown, .unknown, .fair], from: .good) == [.good, .good, .good, .unknown, .fair])
+    }
+
+    @Test func aSineAcrossAThresholdChangesTheLevelAtMostOncePerHold() {
+        let scale = Scale([0.5, 0.7, 0.85, 0.95], margin: 0)
+        for period in [3, 7, 11, 20, 40] {
+            var level = LevelHold(level: .good, since: start, patience: 1)
+            var changes: [Moment] = []
+            for step in 0..<2000 {
+                let now = start + .seconds(15 * step)
+                let before = level.level
+                level.see(scale.level(0.7 + 0.1 * sine(step, period)), isOutage: false, hold: hold, at: now)
+                if level.level < before, let last = changes.last { #expect(now - last >= hold, "period \(period)") }
+                if level.level != before { changes.append(now) }
+            }
+            #expect(changes.count <= 2000 * 15 / 60, "period \(period): \(changes.count)")
+        }
+    }
+
+    /// A triangle will do.
+    private func sine(_ step: Int, _ period: Int) -> Double {
+        let phase = Double(step % period) / Double(period)
+        return phase < 0.5 ? 4 * phase - 1 : 3 - 4 * phase
+    }
+
+    @Test func toAndFroLengthensTheHold() {
+        var level = LevelHold(level: .good, since: start, patience: 1)
+        var now = start
+        func look(_ seen: PerformanceLevel, for seconds: Int) {
+            for _ in 0..<seconds / 15 {
+                now = now + .seconds(15)
+                level.see(seen, isOutage: false, hold: hold, at: now)
+            }
+        }
+        look(.fair, for: 60)
+        #expect(level.level == .fair && level.patience == 1)
+        look(.good, for: 90)
+        #expect(level.level == .good)
+        look(.fair, for: 30)
+        #expect(level.level == .fair && level.patience == 1.5)
+    }
+}
+
+@Suite struct ClassifierTests {
+    private static let start = Moment(milliseconds: 1_700_000_000_000)
+    private static let step = Duration.seconds(15)
+
+    /// Series by name and labels, each with a value as a function of the sample's number; 200 samples.
+    private static func source(_ series: [(String, [String: String], (Int) -> Double)]) -> MemorySource {
+        MemorySource(
+            series.map { name, labels, value in
+                MemorySource.MemorySeries(
+                    labels: Labels([Label("__name__", name)] + labels.map { Label($0.key, $0.value) }),
+                    points: ContiguousArray(
+                        (0..<200).map { Point(time: (start + .seconds(15 * $0)).milliseconds, value: value($0)) }))
+            })
+    }
+
+    private static let target = ["job": "postgres", "instance": "db"]
+
+    private static func postgres(up: Double = 1, connections: @escaping (Int) -> Double, lockWaits: Double = 0)
+        -> [(String, [String: String], (Int) -> Double)]
+    {
+        [
+            ("pg_up", target, { _ in up }),
+            ("pg_stat_activity_count", target.merging(["state": "idle"]) { $1 }, connections),
+            (
+                "pg_stat_activity_count", target.merging(["wait_event_type": "Lock"]) { $1 }, { _ in lockWaits }
+            ),
+            ("pg_settings_max_connections", target, { _ in 100 }),
+        ]
+    }
+
+    /// Judges at every sample from the 20th to the last one given.
+    private func judge(
+        _ source: MemorySource, through last: Int, settings: PerformanceSettings = PerformanceSettings(),
+        file: StateFile? = nil, from first: Int = 20
+    ) async throws -> [PerformanceReport] {
+        let classifier = try Classifier(settings, engine: Engine(), source: source, stateFile: file)
+        var reports: [PerformanceReport] = []
+        for number in first...last { reports.append(await classifier.judge(at: Self.start + .seconds(15 * number))) }
+        return reports
+    }
+
+    /// Connections of 100, sessions that wait for locks → level and the reasons' names.
+    @Test(arguments: [
+        (10.0, 0.0, PerformanceLevel.excellent, [String]()), (55, 0, .good, ["connections"]),
+        (75, 0, .fair, ["connections"]), (90, 0, .poor, ["connections"]), (97, 0, .critical, ["connections"]),
+        (10, 2, .good, ["lock_waits"]), (10, 5, .fair, ["lock_waits"]), (70, 5, .fair, ["lock_waits", "connections"]),
+        (90, 5, .poor, ["connections"]), (10, 40, .critical, ["lock_waits"]),
+    ])
+    func theWorstIndicatorDecides(
+        _ connections: Double, _ waits: Double, _ level: PerformanceLevel, _ reasons: [String]
+    ) async throws {
+        let source = Self.source(Self.postgres(connections: { _ in connections - waits }, lockWaits: waits))
+        let report = try #require(try await judge(source, through: 30).last)
+        let postgres = try #require(report.components.first { $0.name == "postgres" })
+        #expect(postgres.level == level && report.overall.level == level)
+        #expect(Set(postgres.reasons.map(\.indicator)) == Set(reasons))
+        for reason in postgres.reasons { #expect(reason.value >= reason.threshold && !reason.advice.isEmpty) }
+        #expect(report.components.map(\.name) == ["postgres"], "what is not there is not judged")
+    }
+
+    @Test func anOutageIsCriticalAtOnceEvenBeforeTheWarmUp() async throws {
+        let source = Self.source(Self.postgres(up: 0, connections: { _ in 1 }))
+        let report = try #require(try await judge(source, through: 20).first)
+        #expect(report.overall.level == .critical && report.overall.reasons.first?.indicator == "postgres.availability")
+    }
+
+    @Test func tooLittleHistoryAndTooFewOperationsAreUnknown() async throws {
+        let young = Self.source(Self.postgres(connections: { _ in 1 }))
+        #expect(try await judge(young, through: 22).last?.overall.level == .unknown)
+        #expect(try await judge(young, through: 26).last?.overall.level == .excellent)
+
+        func service(perStep: Double) -> MemorySource {
+            Self.source(
+                [("0.1", 1.0), ("0.5", 1), ("2.5", 1), ("+Inf", 1)].map { le, share in
+                    ("outrigger_operation_duration_seconds_bucket", ["le": le], { Double($0) * perStep * share })
+                } + [("outrigger_operations_total", [:], { Double($0) * perStep })])
+        }
+        let idle = try #require(try await judge(service(perStep: 0.1), through: 60).last)
+        #expect(idle.components.isEmpty && idle.overall.level == .unknown)
+        let busy = try #require(try await judge(service(perStep: 50), through: 60).last)
+        #expect(busy.components.map(\.name) == ["service"] && busy.overall.level == .excellent)
+    }
+
+    @Test func aServiceThatIsSlowOrFailsLosesItsApdex() async throws {
+        /// Of each step's hundred operations so many take up to 0.1 s, the others between 0.5 and 2 s or longer.
+        func level(fast: Double, tolerable: Double, errors: Double) async throws -> PerformanceLevel? {
+            let buckets = [("0.1", fast), ("0.5", fast), ("2", fast + tolerable), ("10", 100.0), ("+Inf", 100)]
+            let source = Self.source(
+                buckets.map { le, count in
+                    ("outrigger_operation_duration_seconds_bucket", ["le": le], { Double($0) * count })
+                } + [
+                    ("outrigger_operations_total", [:], { Double($0) * 100 }),
+                    ("outrigger_operation_errors_total", [:], { Double($0) * errors }),
+                ])
+            return try await judge(source, through: 60).last?.overall.level
+        }
+        #expect(try await level(fast: 100, tolerable: 0, errors: 0) == .excellent)
+        #expect(try await level(fast: 80, tolerable: 20, errors: 0) == .good)
+        #expect(try await level(fast: 50, tolerable: 50, errors: 0) == .fair)
+        #expect(try await level(fast: 20, tolerable: 80, errors: 0) == .poor)
+        #expect(try await level(fast: 20, tolerable: 20, errors: 0) == .critical)
+        #expect(try await level(fast: 100, tolerable: 0, errors: 0.9) == .poor, "nine times the budget")
+        #expect(try await level(fast: 100, tolerable: 0, errors: 3) == .critical)
+    }
+
+    @Test func aRestartKeepsTheLevelAndSinceWhen() async throws {
+        let folder = try TemporaryFolder()
+        let file = StateFile(folder.path + "/performance")
+        let source = Self.source(Self.postgres(connections: { $0 < 60 ? 90 : 1 }))
+        let before = try #require(try await judge(source, through: 50, file: file).last?.components.first)
+        #expect(before.level == .poor)
+        // Better since the restart, but not for long enough.
+        let after = try await judge(source, through: 64, file: file, from: 61)
+        #expect(after.map(\.overall.level) == [.poor, .poor, .poor, .poor])
+        #expect(after.last?.components.first?.since == before.since)
+        // With nothing heard yet, what was known stands.
+        let deaf = try await judge(Self.source([]), through: 62, file: file, from: 61)
+        #expect(deaf.last?.components.first?.level == .poor)
+    }
+
+    @Test func whatFillsUpIsToldInTime() async throws {
+        // From 20 to 60 of 100 in 40 minutes: forty more minutes to go.
+        let source = Self.source(Self.postgres(connections: { 20 + Double($0) / 4 }))
+        let report = try #require(try await judge(source, through: 160).last?.components.first)
+        let limit = try #require(report.limits.first { $0.resource == "connections" })
+        #expect(abs(limit.seconds - 2400) < 120, "\(limit.seconds)")
+    }
+}
