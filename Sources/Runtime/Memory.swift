@@ -10,6 +10,20 @@ public enum Memory {
         mallopt(M_TRIM_THRESHOLD, 512 * 1024)
     }
 
+    /// Gives what the allocator keeps for later back to the system.
+    ///
+    /// - Returns: the bytes this process had resident before and has now.
+    public static func trim() -> (before: Int, after: Int) {
+        let before = residentBytes
+        malloc_trim(0)
+        return (before, residentBytes)
+    }
+
+    private static var residentBytes: Int {
+        let fields = (try? Files.readText("/proc/self/statm"))?.split(separator: " ") ?? []
+        return fields.count > 1 ? (Int(fields[1]) ?? 0) * Int(getpagesize()) : 0
+    }
+
     /// Lets go of the pages of code that only starting up has touched, our own and those of the libraries; about 6 MB. They
     /// are clean copies of files, so what is still wanted comes back from the page cache at the next touch.
     public static func releaseCodeOfStart() {

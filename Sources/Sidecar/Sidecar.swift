@@ -1,3 +1,4 @@
+import Alerting
 import Collectors
 import Databases
 import Glibc
@@ -19,6 +20,7 @@ actor Sidecar {
     private let operations: OperationRecorder
     private var statsd: StatsDReceiver?
     private var servers: [HTTPServer] = []
+    private let startedAt = Moment.now
 
     /// - Parameter load: reads the configuration anew; called at every reload.
     init(_ load: @escaping @Sendable () throws(SettingsError) -> Configuration) throws(SettingsError) {
@@ -150,12 +152,17 @@ actor Sidecar {
         let probes = ProbePages(configuration, page: page)
         let own = own
         let operations = operations
+        let people = alerting.map { alerting in
+            let facts = Facts(engine: alerting.engine, history: alerting.history)
+            let first = FirstPage(facts: facts, report: { alerting.performance }, telemetryPath: path)
+            let health = HealthPages(facts: facts, report: { alerting.performance }, startedAt: startedAt)
+            return [.get("/") { _ in first.answer() }] + health.routes
+        }
         return Router(
             [
                 .get(path) { await page.answer($0) },
                 .get("/probe") { await probes.probe($0) },
                 .get("/scrape") { await probes.scrape($0) },
-                .get("/") { _ in LandingPage.answer(telemetryPath: path) },
                 .get("/graph") { GraphPage.answer($0) },
                 .get("/-/healthy") { _ in .text("Outrigger is healthy.\n") },
                 .get("/-/ready") { _ in
@@ -164,7 +171,7 @@ actor Sidecar {
                 .change("POST", "/v1/events") { EventsRequest.answer($0.body, operations) },
                 .change("POST", "/-/reload") { [self] _ in await answerReload() },
                 .change("PUT", "/-/reload") { [self] _ in await answerReload() },
-            ], fallbacks: alerting?.routes(registry: registry) ?? [])
+            ] + (people ?? []), fallbacks: alerting?.routes(registry: registry) ?? [])
     }
 
     private func answerReload() async -> HTTPResponse {

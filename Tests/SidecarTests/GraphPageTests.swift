@@ -27,7 +27,7 @@ import Testing
 /// Debian's Chromium without a window.
 enum Browser {
     /// The document after its scripts ran, read again until it holds `word`, which is not a promise.
-    static func text(of url: String, until word: String) async throws -> String {
+    static func text(of url: String, until word: String, _ options: [String] = []) async throws -> String {
         let folder = try TemporaryFolder("outrigger-browser")
         let deadline = Deadline.after(.seconds(60))
         var text = ""
@@ -36,8 +36,8 @@ enum Browser {
                 "chromium",
                 [
                     "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-                    "--user-data-dir=\(folder.path)/profile", "--virtual-time-budget=3000", "--dump-dom", url,
-                ], folder: folder, patience: .seconds(50))
+                    "--user-data-dir=\(folder.path)/profile", "--virtual-time-budget=3000", "--dump-dom",
+                ] + options + [url], folder: folder, patience: .seconds(50))
         }
         return text
     }

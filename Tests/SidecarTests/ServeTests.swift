@@ -4,7 +4,7 @@ import Runtime
 import Testing
 
 @Suite struct ServeTests {
-    @Test func itServesMetricsHealthAndALandingPageAndEndsWithZero() async throws {
+    @Test func itServesMetricsHealthAndAFirstPageAndEndsWithZero() async throws {
         let outrigger = try await RunningOutrigger.start()
         let metrics = try await outrigger.get("/metrics")
         #expect(metrics.status == 200)

@@ -168,7 +168,7 @@ public actor Classifier {
         let since = overall.map { $0.level == level ? $0.since : now } ?? sinceWorst
         overall = (level, since)
         let reasons = components.flatMap { component in
-            component.reasons.map { reason in
+            component.reasons.filter { $0.level >= min(level, .fair) }.map { reason in
                 PerformanceReason(
                     indicator: "\(component.name).\(reason.indicator)", level: reason.level, value: reason.value,
                     unit: reason.unit, threshold: reason.threshold, since: reason.since, advice: reason.advice)

@@ -1,0 +1,103 @@
+/// A small drawing of the last hour of one series, with its present value. A new one is a row.
+struct Spark: Sendable {
+    let title: String
+    let query: String
+    let unit: String
+
+    static let all = [
+        Spark(title: "Operations", query: "sum(rate(outrigger_operations_total[5m]))", unit: "per second"),
+        Spark(
+            title: "Slowest 5 %",
+            query: "histogram_quantile(0.95, sum by (le) (rate(outrigger_operation_duration_seconds_bucket[5m])))",
+            unit: "seconds"),
+        Spark(
+            title: "Failing operations",
+            query: "sum(rate(outrigger_operation_errors_total[5m])) / (sum(rate(outrigger_operations_total[5m])) > 0)",
+            unit: "ratio"),
+        Spark(title: "Postgres commits", query: "sum(rate(pg_stat_database_xact_commit[5m]))", unit: "per second"),
+        Spark(
+            title: "Postgres connections",
+            query:
+                "max(sum by (job, instance) (pg_stat_activity_count) / on (job, instance) pg_settings_max_connections)",
+            unit: "ratio"),
+        Spark(
+            title: "Postgres blocks from memory",
+            query: """
+                sum(rate(pg_stat_database_blks_hit[5m])) \
+                / (sum(rate(pg_stat_database_blks_hit[5m])) + sum(rate(pg_stat_database_blks_read[5m])) > 0)
+                """, unit: "ratio"),
+        Spark(title: "Redis commands", query: "sum(rate(redis_commands_processed_total[5m]))", unit: "per second"),
+        Spark(
+            title: "Redis hits",
+            query: """
+                sum(rate(redis_keyspace_hits_total[5m])) \
+                / (sum(rate(redis_keyspace_hits_total[5m])) + sum(rate(redis_keyspace_misses_total[5m])) > 0)
+                """, unit: "ratio"),
+        Spark(title: "Redis memory", query: "sum(redis_memory_used_bytes)", unit: "bytes"),
+        Spark(title: "Waiting for CPU", query: "max(rate(node_pressure_cpu_waiting_seconds_total[5m]))", unit: "ratio"),
+        Spark(title: "Waiting for disk", query: "max(rate(node_pressure_io_waiting_seconds_total[5m]))", unit: "ratio"),
+        Spark(title: "Score", query: "outrigger_performance_score{component=\"overall\"}", unit: "of 100"),
+    ]
+
+    /// Nil where there is nothing to draw.
+    func drawn(_ facts: Facts) -> String? {
+        guard let now = facts.number(query) else { return nil }
+        let points = facts.hour(query) + [now]
+        let low = points.min() ?? 0
+        let high = points.max() ?? 0
+        let shown = Quantity.text(now, unit)
+        let range = "\(Quantity.text(low, unit)) to \(Quantity.text(high, unit))"
+        return """
+            <figure>
+            <figcaption>\(escape(title)) <b>\(shown)</b></figcaption>
+            <svg viewBox="0 0 120 30" preserveAspectRatio="none" role="img" aria-label="\(escape(title)), \(range)"><polyline points="\(path(points, low, high))"/></svg>
+            <small>\(range)</small>
+            </figure>
+            """
+    }
+
+    /// A flat line lies in the middle.
+    private func path(_ points: [Double], _ low: Double, _ high: Double) -> String {
+        let shown = points.count == 1 ? points + points : points
+        return shown.enumerated().map { index, value in
+            let x = 120 * Double(index) / Double(shown.count - 1)
+            let y = high - low > 1e-6 * abs(high) ? 28 - 26 * (value - low) / (high - low) : 15
+            return "\((x * 10).rounded() / 10),\((y * 10).rounded() / 10)"
+        }.joined(separator: " ")
+    }
+}
+
+/// Numbers as people read them.
+enum Quantity {
+    static func text(_ value: Double, _ unit: String) -> String {
+        switch unit {
+        case "ratio": return "\(digits(value * 100)) %"
+        case "seconds" where value < 1: return "\(digits(value * 1000)) ms"
+        case "seconds" where value < 120: return "\(digits(value)) s"
+        case "seconds": return "\(digits(value / 60)) min"
+        case "bytes": return bytes(value)
+        case "per second": return "\(digits(value))/s"
+        case "of 100": return digits(value)
+        case "up": return value >= 1 ? "up" : "down"
+        default: return "\(digits(value)) \(unit)"
+        }
+    }
+
+    private static func bytes(_ value: Double) -> String {
+        var value = value
+        for unit in ["B", "KiB", "MiB", "GiB"] {
+            if value < 1024 { return "\(digits(value)) \(unit)" }
+            value /= 1024
+        }
+        return "\(digits(value)) TiB"
+    }
+
+    /// Three digits that count.
+    private static func digits(_ value: Double) -> String {
+        let size = abs(value)
+        if size >= 100 { return size < 1e15 ? "\(Int(value.rounded()))" : "\(value)" }
+        let factor: Double = size >= 10 ? 10 : 100
+        let rounded = (value * factor).rounded() / factor
+        return rounded == rounded.rounded() ? "\(Int(rounded))" : "\(rounded)"
+    }
+}

@@ -1,0 +1,143 @@
+import Glibc
+import LocalServers
+import Runtime
+import Testing
+
+@testable import Sidecar
+
+/// The JSON pages and the first page, asked by programs that are not ours.
+@Suite struct HealthPageTests {
+    private func start(_ postgres: LocalPostgres, _ redis: LocalRedis, rules: String = "") async throws
+        -> RunningOutrigger
+    {
+        try await RunningOutrigger.start(
+            yaml: """
+                history: {interval: 1s}
+                collect: {min_age: 0s}
+                postgres: {url: "\(postgres.url())"}
+                redis: {url: "\(redis.url)"}
+                performance: {interval: 1s, warm_up: 1s}
+                \(rules)
+
+                """)
+    }
+
+    /// The body of a page once it holds `word`.
+    private func page(_ path: String, of outrigger: RunningOutrigger, with word: String) async throws
+        -> RunningOutrigger.Answer
+    {
+        let deadline = Deadline.after(.seconds(20))
+        while true {
+            let answer = try await outrigger.get(path)
+            if answer.body.contains(word) { return answer }
+            try #require(!deadline.hasPassed, "\(path) never said \(word): \(answer.body)")
+            try await Task.sleep(for: .milliseconds(200))
+        }
+    }
+
+    @Test func everyPageKeepsToItsSchema() async throws {
+        let python = try #require(Environment.current["TEST_PYTHON"], "made by make")
+        let schemathesis = python.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/schemathesis"
+        let (postgres, redis) = (try await LocalPostgres.start(), try await LocalRedis.start())
+        let outrigger = try await start(postgres, redis)
+        _ = try await page("/health", of: outrigger, with: "\"postgres\":\"excellent\"")
+        let said = try await LocalServer.run(
+            schemathesis,
+            ["run", outrigger.url + "/openapi.json", "--checks", "all", "--seed", "20261124", "-n", "20"],
+            folder: outrigger.folder)
+        #expect(said.contains("No issues found"), "\(said)")
+        #expect(said.contains("\(HealthPages.all.count) selected"), "\(said)")
+        await outrigger.stop()
+        await postgres.stop()
+        await redis.stop()
+    }
+
+    @Test func aProbeFailsWhileTheLevelIsCriticalAndAnswersWhileAServerHangs() async throws {
+        let (postgres, redis) = (try await LocalPostgres.start(), try await LocalRedis.start())
+        let outrigger = try await start(postgres, redis)
+        #expect(try await page("/health", of: outrigger, with: "\"redis\":\"excellent\"").status == 200)
+        redis.server.process.signal(SIGKILL)
+        let critical = try await page("/health", of: outrigger, with: "\"redis\":\"critical\"")
+        #expect(critical.status == 503 && critical.body.contains("{\"level\":\"critical\""))
+        #expect(try await outrigger.get("/health/performance").status == 503)
+
+        postgres.server.process.signal(SIGSTOP)
+        for page in HealthPages.all where page.method == "GET" {
+            let answer = try await outrigger.get(page.path, ["--max-time", "1"])
+            #expect(answer.status == 200 || (page.isProbe && answer.status == 503), "\(page.path)")
+        }
+        postgres.server.process.signal(SIGCONT)
+        let database = try await outrigger.get("/health/database").body
+        #expect(database.contains("\"datname\":\"postgres\",\"size_bytes\":"), "\(database)")
+        #expect(try await outrigger.get("/health", ["-X", "POST"]).status == 405)
+        #expect(try await outrigger.get("/performance/cleanup").status == 405)
+        #expect(try await outrigger.get("/performance/cleanup", ["-X", "POST"]).body.contains("\"freed_bytes\":"))
+        await outrigger.stop()
+        await postgres.stop()
+    }
+
+    @Test func theFirstPageSaysWhatIsWrongToAPerson() async throws {
+        let folder = try TemporaryFolder("outrigger-test")
+        try Files.write(
+            """
+            groups:
+            - name: g
+              interval: 1s
+              rules: [{alert: Odd, expr: 'vector(1)', labels: {severity: info, what: '<b id=x>"&'}}]
+            """, to: folder.path + "/rules.yml")
+        let (postgres, redis) = (try await LocalPostgres.start(), try await LocalRedis.start())
+        let outrigger = try await start(postgres, redis, rules: "alerting: {rules: ['\(folder.path)/rules.yml']}")
+        _ = try await page("/", of: outrigger, with: "Odd")
+        redis.server.process.signal(SIGKILL)
+        _ = try await page("/health", of: outrigger, with: "\"redis\":\"critical\"")
+        let shown = try await Browser.text(of: outrigger.url + "/", until: "redis.availability")
+        #expect(shown.contains("<h1>critical</h1>"))
+        #expect(shown.contains("See whether the server runs, still loads its dump"))
+        #expect(shown.contains("what &lt;b id=x&gt;\"&amp;") && !shown.contains("<b id"))
+        #expect(shown.contains("<polyline points="))
+        #expect(!shown.contains("http://") && !shown.contains("https://"), "nothing from elsewhere")
+        let head = try await outrigger.get("/").head
+        #expect(head.contains("Content-Security-Policy: default-src 'none'"))
+        await outrigger.stop()
+        await postgres.stop()
+    }
+
+    @Test func onAPhoneNothingIsWiderThanTheScreen() async throws {
+        let (postgres, redis) = (try await LocalPostgres.start(), try await LocalRedis.start())
+        let outrigger = try await start(postgres, redis)
+        _ = try await page("/", of: outrigger, with: "Redis commands")
+        let width = try await Browser.contentWidth(of: outrigger.url + "/", screen: 360, outrigger.folder)
+        #expect(width <= 360, "\(width) pixels")
+        await outrigger.stop()
+        await postgres.stop()
+        await redis.stop()
+    }
+}
+
+extension Browser {
+    /// How wide a page's content is in a frame of `screen` pixels: a page around it measures.
+    static func contentWidth(of url: String, screen: Int, _ folder: TemporaryFolder) async throws -> Int {
+        let page = try await LocalServer.run("curl", ["-sf", url], folder: folder)
+        // The page's own refreshing is left out; the frame's origin is the file's, so that it may be measured.
+        let still = page.split(separator: "<script>")[0] + "</body></html>"
+        try Files.write(String(still), to: folder.path + "/page.html")
+        try Files.write(
+            """
+            <iframe src="page.html" style="width:\(screen)px;height:900px;border:0"></iframe>
+            <script>
+            onload = () => { document.title = 'width=' + frames[0].document.documentElement.scrollWidth + ';' }
+            </script>
+            """, to: folder.path + "/frame.html")
+        let text = try await Browser.text(
+            of: "file://\(folder.path)/frame.html", until: "width=", ["--allow-file-access-from-files"])
+        let digits = text.components(after: "width=").prefix { $0.isNumber }
+        return Int(digits) ?? .max
+    }
+}
+
+extension String {
+    fileprivate func components(after word: String) -> Substring {
+        guard let range = firstRange(of: word) else { return "" }
+        return self[range.upperBound...]
+    }
+}
