@@ -31,9 +31,6 @@ struct DemoConfiguration {
             || Environment.current["OUTRIGGER_CONFIG"] != nil
         if !bringsFile {
             variables["OUTRIGGER_CONFIG"] = folder + "/outrigger.yml"
-            // A file cannot say both: one key would be a truth value and a mapping at once.
-            variables["OUTRIGGER_COLLECTOR_STAT_STATEMENTS"] = "true"
-            variables["OUTRIGGER_COLLECTOR_STAT_STATEMENTS_INCLUDE_QUERY"] = "true"
             try Files.write(
                 DemoConfiguration.text(receiver: receiver, pidFile: servers.postgres == nil ? nil : pidFile),
                 to: folder + "/outrigger.yml")
@@ -44,6 +41,7 @@ struct DemoConfiguration {
     private static func text(receiver: UInt16, pidFile: String?) -> String {
         """
         collector:
+          stat_statements: {enabled: true, include_query: true}
           postmaster: true
           database_wraparound: true
           long_running_transactions: true
