@@ -6,9 +6,9 @@ SHELL := /bin/bash
 BUILD_PACKAGES := libpq-dev libhiredis-dev libmicrohttpd-dev libyaml-dev zlib1g-dev libssl-dev libcurl4-openssl-dev
 DEMO_PACKAGES := postgresql postgresql-contrib pgbouncer redis-server redis-tools
 TEST_PACKAGES := prometheus prometheus-alertmanager prometheus-postgres-exporter \
-	prometheus-redis-exporter prometheus-pgbouncer-exporter redis-sentinel curl unzip xz-utils python3-venv
+	prometheus-redis-exporter prometheus-pgbouncer-exporter redis-sentinel chromium curl unzip xz-utils python3-venv
 
-BENCH_PACKAGES := netdata xz-utils
+BENCH_PACKAGES := netdata xz-utils valgrind
 
 # Foundation stays out of the binary, so that it is small; the Swift runtime goes in, so that it runs without a toolchain.
 RELEASE := -c release --static-swift-stdlib
@@ -48,7 +48,8 @@ bench: packages-demo packages-test packages-bench build ## measure beside the to
 
 soak: packages-build packages-demo packages-test ## the fuzzers with a thousand times the inputs, and the kills, for hours
 	swift build --build-tests
-	TEST_FUZZ=$(ROUNDS) TEST_KILLS=1000 swift test --skip-build --filter 'Fuzz|PatternTests|RuleFileTests|AlertKillTests'
+	TEST_FUZZ=$(ROUNDS) TEST_KILLS=1000 TEST_DIFFERENTIAL_SECONDS=600 \
+		swift test --skip-build --filter 'Fuzz|PatternTests|RuleFileTests|AlertKillTests|AlertDifferentialTests'
 
 clean: ## remove everything that was built
 	rm -rf .build

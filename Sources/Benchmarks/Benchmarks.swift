@@ -8,12 +8,23 @@ enum Benchmarks {
     static let all: [(name: String, summary: String, run: @Sendable () async throws -> Void)] = [
         ("scrape", "Outrigger beside postgres_exporter and redis_exporter", ScrapeBenchmark.run),
         ("query", "PromQL beside a Prometheus with the same data", QueryBenchmark.run),
+        ("rules", "an evaluation of many rules over many series", RulesBenchmark.run),
+        ("history", "bytes and time a sample of the history", HistoryBenchmark.run),
         ("statsd", "Outrigger beside netdata's StatsD server", StatsDBenchmark.run),
-        ("cache", "hit ratios, time and memory of the local cache", CacheBenchmark.run),
+        ("cache-hits", "hit ratios of the local cache's policies", CacheBenchmark.hits),
+        ("cache-time", "time per operation of the local cache", CacheBenchmark.time),
+        ("cache-memory", "what an entry costs beside its key and value", CacheBenchmark.memory),
     ]
 
     static func main() async {
         let wanted = CommandLine.arguments.dropFirst()
+        if let word = wanted.first, word.hasPrefix(RulesBenchmark.evaluationsOnly) {
+            do { try RulesBenchmark.evaluate(Int(word.dropFirst(RulesBenchmark.evaluationsOnly.count)) ?? 1) } catch {
+                print("\(word): \(error)")
+                exit(1)
+            }
+            return
+        }
         for benchmark in all where wanted.isEmpty || wanted.contains(benchmark.name) {
             print("## \(benchmark.name): \(benchmark.summary)\n")
             do { try await benchmark.run() } catch {
@@ -24,10 +35,12 @@ enum Benchmarks {
     }
 
     /// The release binary, built beside this one.
-    static var outrigger: String {
+    static var outrigger: String { own[..<(own.lastIndex(of: "/") ?? own.startIndex)] + "/outrigger" }
+
+    /// This binary.
+    static var own: String {
         var path = [CChar](repeating: 0, count: 4096)
         let length = readlink("/proc/self/exe", &path, path.count - 1)
-        let own = String(decoding: path[..<max(0, length)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        return own[..<(own.lastIndex(of: "/") ?? own.startIndex)] + "/outrigger"
+        return String(decoding: path[..<max(0, length)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }

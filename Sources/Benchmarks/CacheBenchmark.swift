@@ -6,11 +6,9 @@ import Runtime
 /// The local cache: hit ratios of every policy on recorded loads beside the reference table, time per operation with
 /// one and two threads, and what an entry costs beside its key and value.
 enum CacheBenchmark {
-    @Sendable static func run() async throws {
-        try await HitRatios.run()
-        await Timing.run()
-        Overhead.run()
-    }
+    @Sendable static func hits() async throws { try await HitRatios.run() }
+    @Sendable static func time() async throws { await Timing.run() }
+    @Sendable static func memory() async throws { Overhead.run() }
 }
 
 extension LocalCache {

@@ -156,6 +156,7 @@ actor Sidecar {
                 .get("/probe") { await probes.probe($0) },
                 .get("/scrape") { await probes.scrape($0) },
                 .get("/") { _ in LandingPage.answer(telemetryPath: path) },
+                .get("/graph") { GraphPage.answer($0) },
                 .get("/-/healthy") { _ in .text("Outrigger is healthy.\n") },
                 .get("/-/ready") { _ in
                     own.isReady.value == 1 ? .text("Outrigger is ready.\n") : .text("not ready\n", status: 503)

@@ -146,7 +146,10 @@ public actor Dispatcher {
 
     private func send(_ message: Switchboard.Message) {
         if message.attempt == 1 { metrics.notifications.with(message.integration.labelValues).add() }
-        run { await $0.finished(message, await $0.attempt(message)) }
+        run {
+            if let intent = message.intent { await $0.record(intent) }
+            await $0.finished(message, await $0.attempt(message))
+        }
     }
 
     /// One request, measured.

@@ -18,6 +18,9 @@ public struct NotificationLog: Sendable {
         public let key: Key
         public let firing: Set<Fingerprint>
         public let resolved: Set<Fingerprint>
+        /// Of those firing, the ones whose end was about to be told when this was written down. Only on disk: whoever
+        /// reads it back does not know whether the end was heard.
+        public var ending: Set<Fingerprint> = []
         public var time: Moment
         /// When the entry is forgotten: after twice the repeat interval.
         public var expiresAt: Moment
@@ -60,13 +63,24 @@ public struct NotificationLog: Sendable {
         case first, newAlerts, someResolved, allResolved, repeated
     }
 
+    /// What to write down before a message is sent that tells the end of something; nil when it tells none.
+    ///
+    /// Without it, a process killed between the consumer's acceptance and the record would leave an entry that says the
+    /// alert still fires, and its next beginning would count as told.
+    public func intent(before entry: Entry) -> Entry? {
+        guard var intent = entries[entry.key] else { return nil }
+        intent.ending = intent.firing.subtracting(entry.firing)
+        return intent.ending.isEmpty ? nil : intent
+    }
+
     /// Whether an integration must be told about a group's alerts, as Alertmanager's deduplication decides it; nil for no.
+    /// An alert whose end may have been told before a crash is new when it fires again.
     public func reason(
         for key: Key, firing: Set<Fingerprint>, resolved: Set<Fingerprint>, sendsResolved: Bool,
         repeatInterval: Duration, at now: Moment
     ) -> Reason? {
         guard let last = entries[key], last.expiresAt > now else { return firing.isEmpty ? nil : .first }
-        guard firing.isSubset(of: last.firing) else { return .newAlerts }
+        guard firing.isSubset(of: last.firing.subtracting(last.ending)) else { return .newAlerts }
         // Told whether resolved alerts are sent or not, so that the log forgets what fired.
         if firing.isEmpty { return last.firing.isEmpty ? nil : .allResolved }
         if sendsResolved, !resolved.isSubset(of: last.resolved) { return .someResolved }
@@ -105,7 +119,7 @@ extension NotificationLog.Entry {
             $0.string(key.integration.kind)
             $0.key("index")
             $0.integer(key.integration.index)
-            for (name, set) in [("firing", firing), ("resolved", resolved)] {
+            for (name, set) in [("firing", firing), ("resolved", resolved), ("ending", ending)] {
                 $0.key(name)
                 $0.array { for fingerprint in set.sorted() { $0.string(fingerprint.description) } }
             }
@@ -123,12 +137,14 @@ extension NotificationLog.Entry {
             let receiver = json["receiver"]?.string, let kind = json["kind"]?.string,
             let index = json["index"]?.integer,
             let firing = Self.fingerprints(json["firing"]), let resolved = Self.fingerprints(json["resolved"]),
+            let ending = Self.fingerprints(json["ending"] ?? .array([])),
             let time = json["time"]?.integer, let expires = json["expires"]?.integer
         else { return nil }
         let integration = IntegrationID(receiver: receiver, kind: kind, index: Int(index))
         self.init(
             key: NotificationLog.Key(group: group, integration: integration), firing: firing, resolved: resolved,
             time: Moment(milliseconds: time), expiresAt: Moment(milliseconds: expires))
+        self.ending = ending
     }
 
     private static func fingerprints(_ json: JSON?) -> Set<Fingerprint>? {

@@ -47,6 +47,8 @@ public struct Switchboard: Sendable {
         /// 1 for the first.
         public let attempt: Int
         public let reason: NotificationLog.Reason
+        /// To be written down before the message is sent.
+        public var intent: NotificationLog.Entry?
     }
 
     public enum Work: Sendable {
@@ -292,7 +294,8 @@ public struct Switchboard: Sendable {
                     Message(
                         id: id, integration: integration, settings: delivery.settings, body: delivery.body,
                         deadline: min(timeout, delivery.deadline), attempt: delivery.retry.attempts + 1,
-                        reason: delivery.reason)))
+                        reason: delivery.reason,
+                        intent: delivery.retry.attempts == 0 ? log.intent(before: delivery.entry) : nil)))
         }
         return work
     }

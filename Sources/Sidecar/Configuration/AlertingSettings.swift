@@ -44,6 +44,12 @@ struct AlertingSettings {
         ruler.resendDelay = try AlertingSettings.milliseconds(
             settings, "alerting.resend_delay", default: .seconds(60),
             "How often an alert that still fires is handed on again.")
+        ruler.settlingTime = try AlertingSettings.milliseconds(
+            settings, "alerting.settling_time", default: .seconds(60),
+            "After a start, how long a remembered alert waits for its series before it counts as resolved.")
+        ruler.evaluationsKept = try settings.read(
+            "alerting.evaluations_kept", default: 20, "Evaluations of each rule that /v1/rules/evaluations shows.",
+            in: 1...1000)
         ruler.externalLabels = try AlertingSettings.labels(
             settings.readSection("alerting.external_labels", "Labels that are added to every alert that leaves."),
             settings)

@@ -86,6 +86,29 @@ import Testing
         #expect(reason(last: ([1], []), firing: [1], after: .seconds(301)) == .repeated)
     }
 
+    /// The process may have been killed between the consumer's acceptance of the end and its record.
+    @Test func anAlertWhoseEndMayHaveBeenToldIsNewWhenItFiresAgain() throws {
+        func entry(firing: Set<UInt64>, resolved: Set<UInt64>) -> NotificationLog.Entry {
+            NotificationLog.Entry(
+                key: key, firing: Set(firing.map { Fingerprint($0) }), resolved: Set(resolved.map { Fingerprint($0) }),
+                time: now, expiresAt: now + .seconds(3600))
+        }
+        let log = NotificationLog([entry(firing: [1, 2], resolved: [])])
+        #expect(log.intent(before: entry(firing: [1, 2, 3], resolved: [])) == nil)
+
+        let intent = try #require(log.intent(before: entry(firing: [1], resolved: [2])))
+        let afterCrash = NotificationLog([try #require(NotificationLog.Entry(encoded: intent.encoded))])
+        func reason(firing: Set<UInt64>, resolved: Set<UInt64>) -> NotificationLog.Reason? {
+            afterCrash.reason(
+                for: key, firing: Set(firing.map { Fingerprint($0) }),
+                resolved: Set(resolved.map { Fingerprint($0) }), sendsResolved: true,
+                repeatInterval: .seconds(300), at: now + .seconds(60))
+        }
+        #expect(reason(firing: [1], resolved: []) == nil)
+        #expect(reason(firing: [1], resolved: [2]) == .someResolved)
+        #expect(reason(firing: [1, 2], resolved: []) == .newAlerts)
+    }
+
     @Test func anExpiredEntryCountsAsNone() {
         let entry = NotificationLog.Entry(key: key, firing: [], resolved: [], time: now, expiresAt: now + .seconds(10))
         var log = NotificationLog([entry])
