@@ -87,7 +87,7 @@ public final class Settings {
         _ name: String, default fallback: [String] = [], _ help: String, aliases: [String] = []
     ) throws(SettingsError) -> [String] {
         declare(name, kind: "a list", fallback: fallback.joined(separator: ","), help, aliases)
-        usedPaths.insert(name)
+        markKnown(name, aliases)
         let given = flags.filter { $0.name == name }
         if !given.isEmpty {
             usedFlags.insert(name)
@@ -170,8 +170,7 @@ public final class Settings {
         _ name: String, fallback: Value?, _ help: String, aliases: [String]
     ) throws(SettingsError) -> Found<Value>? {
         declare(name, kind: Value.kind, fallback: fallback?.settingText, help, aliases)
-        // Known in the file, too, when a flag or the environment wins over it.
-        usedPaths.insert(name)
+        markKnown(name, aliases)
         if Value.self == Bool.self { usedPaths.insert(name + ".enabled") }
         if let flag = flags.last(where: { $0.name == name }) {
             usedFlags.insert(name)
@@ -212,7 +211,6 @@ public final class Settings {
         text: String, name: String
     )? {
         let names = [Settings.variable(for: name)] + aliases
-        for candidate in names { usedVariables.formUnion([candidate, candidate + "_FILE"]) }
         for candidate in names {
             if let text = environment[candidate], !text.isEmpty { return (text, candidate) }
             guard let path = environment[candidate + "_FILE"], !path.isEmpty else { continue }
@@ -249,6 +247,14 @@ public final class Settings {
     }
 
     // MARK: What nobody read
+
+    /// Wherever it stands, also where something else wins over it.
+    private func markKnown(_ name: String, _ aliases: [String]) {
+        usedPaths.insert(name)
+        for variable in [Settings.variable(for: name)] + aliases {
+            usedVariables.formUnion([variable, variable + "_FILE"])
+        }
+    }
 
     func markUsed(_ path: String) { usedPaths.insert(path) }
 
