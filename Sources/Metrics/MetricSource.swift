@@ -14,10 +14,13 @@ public protocol MetricSource: Sendable {
 public struct Collected: Sendable {
     public let collector: String
     public var families: [Family]
+    /// Whether somebody outside chose the names: a family is then left out when another part has one of its names.
+    public let yields: Bool
 
-    public init(_ collector: String, _ families: [Family]) {
+    public init(_ collector: String, _ families: [Family], yields: Bool = false) {
         self.collector = collector
         self.families = families
+        self.yields = yields
     }
 }
 

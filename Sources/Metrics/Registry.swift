@@ -16,8 +16,15 @@ public final class Registry: Sendable {
             "outrigger_series_dropped_total", "Series left out because their collector reached its limit of series."),
         labelNames: ["collector"])
 
+    /// Series left out because their names are not the service's to give.
+    public let namesRefused = CounterFamily(
+        .counter(
+            "outrigger_series_name_taken_total",
+            "Series of the service's own metrics left out because Outrigger serves their name."))
+
     fileprivate struct State {
         var sources: [SourceSlot] = []
+        var owners = NameOwners()
         var gatherings: [CollectorSelection: Gathering] = [:]
     }
 
@@ -38,6 +45,7 @@ public final class Registry: Sendable {
     public func replaceSources(_ sources: [any MetricSource]) {
         state.withLock {
             $0.sources = sources.map(SourceSlot.init)
+            $0.owners = NameOwners()
             $0.gatherings = [:]
         }
     }
@@ -46,7 +54,12 @@ public final class Registry: Sendable {
     public func gather(_ selection: CollectorSelection = .all, by deadline: Deadline) async -> Snapshot {
         let (gathering, isNew) = state.withLock { $0.gathering(for: selection, minAge: minAge, deadline: deadline) }
         if isNew { gathering.start() }
-        let collected = await gathering.results(by: deadline)
+        var collected = await gathering.results(by: deadline)
+        let refused = state.withLock { $0.owners.settle(&collected) }
+        if refused.series > 0 { namesRefused.with([]).add(refused.series) }
+        for name in refused.names {
+            Log.warn("a metric of the service is left out: its name is taken", ["metric": name])
+        }
         var snapshot = Snapshot()
         for part in collected { append(part, to: &snapshot) }
         return snapshot

@@ -92,8 +92,7 @@ struct CustomTable: Sendable {
             return metrics.indices.contains(known) && metrics[known].kind == form.kind
                 ? .success(known) : .failure(Refusal(reason: .name))
         }
-        // Outrigger's own names mean what Outrigger says they mean.
-        let isOwn = name.hasPrefix("outrigger_") && name != OperationMetrics.serviceCheck.name
+        let isOwn = Self.isReserved(name) && name != OperationMetrics.serviceCheck.name
         let parts = Self.seriesNames(name, form.kind)
         guard !isOwn, parts.allSatisfy({ byName[$0] == nil }) else { return .failure(Refusal(reason: .name)) }
         guard metrics.count < configuration.metricLimit else { return .failure(Refusal(reason: .limit)) }
@@ -105,6 +104,13 @@ struct CustomTable: Sendable {
         byName[name] = metrics.count - 1
         for part in parts { byName[part] = -1 }
         return .success(metrics.count - 1)
+    }
+
+    /// Outrigger's own names, and those that every Prometheus gives to what it makes itself. Names that another source
+    /// serves are the registry's to protect.
+    private static func isReserved(_ name: String) -> Bool {
+        name.hasPrefix("outrigger_") || name.hasPrefix("scrape_")
+            || ["up", "ALERTS", "ALERTS_FOR_STATE"].contains(name)
     }
 
     /// A histogram `x` also takes the names `x_bucket`, `x_sum` and `x_count`.

@@ -122,12 +122,12 @@ extension OperationRecorder {
         return [
             Collected(
                 Self.collector,
-                tables.operations.families(tables.histograms, texts) + tables.custom.families(tables.histograms, texts)
-                    + tables.counts.families
+                tables.operations.families(tables.histograms, texts) + tables.counts.families
                     + [
                         Family(OperationMetrics.posted, Double(posted.count)),
                         Family(OperationMetrics.refused, Double(refused.count)),
-                    ])
+                    ]),
+            Collected(Self.collector, tables.custom.families(tables.histograms, texts), yields: true),
         ]
     }
 }

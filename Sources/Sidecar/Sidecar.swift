@@ -31,6 +31,7 @@ actor Sidecar {
         operations = OperationRecorder(configuration.operations)
         registry = Registry(minAge: configuration.collect.minAge, seriesLimit: configuration.collect.seriesLimit)
         own.instruments.add(registry.seriesDropped)
+        own.instruments.add(registry.namesRefused)
         own.reloadSucceeded()
         registry.replaceSources(try Sidecar.sources(for: configuration, own) + [operations])
     }

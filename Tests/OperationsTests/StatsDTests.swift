@@ -30,6 +30,13 @@ import Testing
         #expect(recorder.value(#"outrigger_operation_duration_seconds_count{operation="third",status="ok"}"#) == 10)
     }
 
+    @Test func namesThatPrometheusGivesItselfAreRefused() throws {
+        let recorder = try recorder()
+        recorder.take("up:1|g\nALERTS:1|g\nALERTS_FOR_STATE:1|g\nscrape.duration.seconds:1|g\nupper:1|g")
+        #expect(served(recorder).filter { !$0.hasPrefix("outrigger_") } == ["upper 1"])
+        #expect(recorder.value(#"outrigger_statsd_samples_dropped_total{reason="name"}"#) == 4)
+    }
+
     @Test func countersAndGaugesKeepTheirOwnNames() throws {
         let recorder = try recorder()
         recorder.take("shop.orders-paid:3|c|#site:paris,vip\n9lives:4.5|g\ntemp:-3|g\ntemp:+1|g\ntemp:7|g\ntemp:-2|g")

@@ -20,6 +20,16 @@ import Testing
                 "web.limit", default: 0, "") == 3)
     }
 
+    @Test func whatTheFileSaysOfASettingStaysKnownWhenSomethingElseWins() throws {
+        let file = "web: {limit: 1, hosts: [a], locks: {enabled: no}}"
+        let given = try settings(
+            file, environment: ["OUTRIGGER_WEB_LIMIT": "2"], "--web.hosts=b", "--web.locks", "--web.limit=3")
+        _ = try given.read("web.limit", default: 0, "")
+        #expect(try given.readList("web.hosts", "") == ["b"])
+        #expect(try given.read("web.locks", default: false, ""))
+        try given.finish()
+    }
+
     @Test func dashesAndUnderscoresAreOneAndAValueMayStandApart() throws {
         #expect(try settings("", "--web.listen-address", ":1").read("web.listen_address", default: "", "") == ":1")
     }

@@ -41,4 +41,30 @@ import Testing
         await outrigger.stop()
         #expect(!Files.exists(outrigger.folder.path + "/dsd.sock"))
     }
+
+    @Test func aClientOfStatsDCannotSayThatRedisIsUp() async throws {
+        let outrigger = try await RunningOutrigger.start(
+            yaml: """
+                redis: {url: "redis://127.0.0.1:\(FreePort.next())"}
+                statsd: {listen_unixgram: dsd.sock}
+                collect: {min_age: 0s}
+
+                """)
+        try await LocalServer.run(
+            "python3",
+            [
+                "-c",
+                "import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.sendto(b'redis_up:1|g\\nshop:1|g', 'dsd.sock')",
+            ], folder: outrigger.folder)
+        let deadline = Deadline.after(.seconds(20))
+        var metrics = ""
+        while !metrics.contains("\nshop 1\n"), !deadline.hasPassed {
+            metrics = try await outrigger.get("/metrics").body
+        }
+        #expect(metrics.contains("\nredis_up 0\n") && !metrics.contains("redis_up 1"))
+        let refused = try await outrigger.get("/metrics").body
+        #expect(refused.contains("outrigger_series_name_taken_total ") && !refused.contains("_name_taken_total 0"))
+        #expect(outrigger.log.contains("its name is taken"))
+        await outrigger.stop()
+    }
 }

@@ -77,6 +77,10 @@ public struct PrometheusAPI: Sendable {
         Route(path: "/api/v1/metadata", methods: ["GET"]) { api, question throws(QueryRefusal) in
             try await api.metadata(question)
         },
+        // Nothing here keeps exemplars; Grafana asks for them all the same.
+        Route(path: "/api/v1/query_exemplars", methods: both) { _, _ throws(QueryRefusal) in
+            try APIAnswer { $0.array { _ in } }
+        },
         Route(path: "/api/v1/rules", methods: ["GET"]) { api, question throws(QueryRefusal) in try api.rules(question)
         },
         Route(path: "/api/v1/alerts", methods: ["GET"]) { api, _ throws(QueryRefusal) in try api.alerts() },

@@ -87,6 +87,7 @@ public final class Settings {
         _ name: String, default fallback: [String] = [], _ help: String, aliases: [String] = []
     ) throws(SettingsError) -> [String] {
         declare(name, kind: "a list", fallback: fallback.joined(separator: ","), help, aliases)
+        markKnown(name, aliases)
         let given = flags.filter { $0.name == name }
         if !given.isEmpty {
             usedFlags.insert(name)
@@ -94,7 +95,6 @@ public final class Settings {
         }
         if let variable = try environmentValue(name, aliases) { return splitList(variable.text) }
         guard let node = fileNode(name) else { return fallback }
-        usedPaths.insert(name)
         if let items = node.items {
             var texts: [String] = []
             for item in items {
@@ -170,6 +170,8 @@ public final class Settings {
         _ name: String, fallback: Value?, _ help: String, aliases: [String]
     ) throws(SettingsError) -> Found<Value>? {
         declare(name, kind: Value.kind, fallback: fallback?.settingText, help, aliases)
+        markKnown(name, aliases)
+        if Value.self == Bool.self { usedPaths.insert(name + ".enabled") }
         if let flag = flags.last(where: { $0.name == name }) {
             usedFlags.insert(name)
             let text = flag.value ?? (Value.self == Bool.self ? "true" : nil)
@@ -182,11 +184,9 @@ public final class Settings {
             return try convert(variable.text, name: variable.name, place: "environment")
         }
         guard var node = fileNode(name) else { return nil }
-        usedPaths.insert(name)
         // `collector: {stat_statements: {enabled: true, limit: 50}}` beside `collector: {stat_statements: true}`.
         if Value.self == Bool.self, node.entries != nil {
             guard let inner = node["enabled"] else { return nil }
-            usedPaths.insert(name + ".enabled")
             node = inner
         }
         return try convert(node, name: name)
@@ -211,7 +211,6 @@ public final class Settings {
         text: String, name: String
     )? {
         let names = [Settings.variable(for: name)] + aliases
-        for candidate in names { usedVariables.formUnion([candidate, candidate + "_FILE"]) }
         for candidate in names {
             if let text = environment[candidate], !text.isEmpty { return (text, candidate) }
             guard let path = environment[candidate + "_FILE"], !path.isEmpty else { continue }
@@ -248,6 +247,14 @@ public final class Settings {
     }
 
     // MARK: What nobody read
+
+    /// Wherever it stands, also where something else wins over it.
+    private func markKnown(_ name: String, _ aliases: [String]) {
+        usedPaths.insert(name)
+        for variable in [Settings.variable(for: name)] + aliases {
+            usedVariables.formUnion([variable, variable + "_FILE"])
+        }
+    }
 
     func markUsed(_ path: String) { usedPaths.insert(path) }
 

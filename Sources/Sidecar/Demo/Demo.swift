@@ -12,12 +12,12 @@ extension Command {
         _ = try Configuration.load(invocation)
         writeOutput("Starting the demo's servers…\n")
         let servers = try await DemoServers.start(environment: Environment.current)
-        var addresses = ["DATABASE_URL": servers.postgresURL, "REDIS_URL": servers.redisURL]
-        // The rules of the repository, when the demo is started in it.
-        if Files.exists("alerts"), !invocation.has("alerting.rules") {
-            addresses["OUTRIGGER_ALERTING_RULES"] = "alerts/*.yml"
+        let receiver = try HTTPServer(ListenAddress(host: "127.0.0.1", port: 0)) { request in
+            Log.debug("demo receiver", ["message": String(decoding: request.body, as: UTF8.self)])
+            return .text("")
         }
-        let variables = addresses
+        let configuration = try DemoConfiguration(for: servers, receiver: receiver.address.port, invocation)
+        let variables = configuration.variables
         let sidecar = try Sidecar { () throws(SettingsError) in try Configuration.load(invocation, adding: variables) }
         do {
             try await sidecar.listen()
@@ -25,8 +25,8 @@ extension Command {
             await servers.stop()
             throw error
         }
-        let load = try DemoLoad.start(on: servers)
-        introduce(servers, port: await sidecar.addresses.first?.port ?? 0)
+        let load = try DemoLoad.start(on: servers, configuration)
+        introduce(servers, configuration, port: await sidecar.addresses.first?.port ?? 0)
 
         let summary = Task {
             guard isatty(STDOUT_FILENO) == 1 else { return }
@@ -39,10 +39,11 @@ extension Command {
         writeOutput("\nCleaning up…\n")
         await load.stop()
         await servers.stop()
+        await receiver.stop(within: .seconds(1))
         return status
     }
 
-    private static func introduce(_ servers: DemoServers, port: UInt16) {
+    private static func introduce(_ servers: DemoServers, _ configuration: DemoConfiguration, port: UInt16) {
         let postgres =
             servers.postgres.map { "throw-away, port \($0.port), under load" }
             ?? "yours, by DATABASE_URL; nothing is written"
@@ -53,10 +54,13 @@ extension Command {
             Outrigger watches
               Postgres   \(postgres)
               Redis      \(redis)
+              PgBouncer  \(servers.pgbouncer.map { "throw-away, port \($0.port), between the load and Postgres" } ?? "none")
+              a service  that reports its operations by StatsD to port \(configuration.statsdPort)
             Open
               http://127.0.0.1:\(port)/           what is here
               http://127.0.0.1:\(port)/metrics    everything as Prometheus reads it
               http://127.0.0.1:\(port)/api/v1/rules    the alert rules of ./alerts and their states
+              Grafana with the data source http://127.0.0.1:\(port) and the files of ./dashboards
             Ctrl-C ends it and removes what it made.
 
 

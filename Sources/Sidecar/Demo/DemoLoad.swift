@@ -5,28 +5,37 @@ import Runtime
 /// A light, varied load on the demo's own servers. The user's servers get none.
 final class DemoLoad: Sendable {
     private let pgbench: [ChildProcess]
-    private let redis: Task<Void, Never>?
+    private let tasks: [Task<Void, Never>]
 
-    static func start(on servers: DemoServers) throws -> DemoLoad {
-        DemoLoad(
-            pgbench: try servers.postgres.map { [try readers(of: $0), try reporter(of: $0)] } ?? [],
-            redis: try servers.redis.map { try RedisShopper(port: $0.port) }.map { shopper in
-                Task { await shopper.shop() }
-            })
+    static func start(on servers: DemoServers, _ configuration: DemoConfiguration) throws -> DemoLoad {
+        var pgbench: [ChildProcess] = []
+        if let postgres = servers.postgres {
+            let readers = try readers(of: postgres, through: servers.pgbouncer)
+            try Files.write("\(readers.pid)\n", to: configuration.pidFile)
+            pgbench = [readers, try reporter(of: postgres)]
+        }
+        var tasks: [Task<Void, Never>] = []
+        if let port = servers.redis?.port {
+            let shopper = try RedisShopper(port: port)
+            tasks.append(Task { await shopper.shop() })
+        }
+        let service = try DemoService(statsdPort: configuration.statsdPort)
+        tasks.append(Task { await service.serve() })
+        return DemoLoad(pgbench: pgbench, tasks: tasks)
     }
 
-    private init(pgbench: [ChildProcess], redis: Task<Void, Never>?) {
+    private init(pgbench: [ChildProcess], tasks: [Task<Void, Never>]) {
         self.pgbench = pgbench
-        self.redis = redis
+        self.tasks = tasks
     }
 
     /// Many short reads and some transactions, at a steady pace.
-    private static func readers(of postgres: LocalPostgres) throws -> ChildProcess {
+    private static func readers(of postgres: LocalPostgres, through pgbouncer: LocalPgBouncer?) throws -> ChildProcess {
         try ChildProcess(
             postgres.programs + "/pgbench",
             [
                 "-n", "-c", "4", "-T", "1000000", "-R", "40", "-b", "select-only@6", "-b", "tpcb-like@2",
-                postgres.url(database: "shop"),
+                pgbouncer?.url(database: "shop") ?? postgres.url(database: "shop"),
             ],
             output: postgres.server.folder.path + "/pgbench.log")
     }
@@ -49,8 +58,8 @@ final class DemoLoad: Sendable {
     }
 
     func stop() async {
-        redis?.cancel()
-        await redis?.value
+        for task in tasks { task.cancel() }
+        for task in tasks { await task.value }
         for process in pgbench { await process.stop() }
     }
 }

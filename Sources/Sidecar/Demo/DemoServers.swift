@@ -4,19 +4,23 @@ import Runtime
 /// The servers that the demo watches: the user's own where DATABASE_URL or REDIS_URL names them, else throw-away ones.
 struct DemoServers {
     let postgres: LocalPostgres?
+    let pgbouncer: LocalPgBouncer?
     let redis: LocalRedis?
     let postgresURL: String
     let redisURL: String
+    /// For the demo's own files.
+    let folder: TemporaryFolder
 
     static func start(environment: [String: String]) async throws -> DemoServers {
         let (givenPostgres, givenRedis) = (environment["DATABASE_URL"] ?? "", environment["REDIS_URL"] ?? "")
-        async let postgres = givenPostgres.isEmpty ? startPostgres() : nil
         async let redis =
             givenRedis.isEmpty ? LocalRedis.start(["--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"]) : nil
+        let postgres = givenPostgres.isEmpty ? try await startPostgres() : nil
+        let pgbouncer = if let postgres { try await startPgBouncer(before: postgres) } else { nil as LocalPgBouncer? }
         return DemoServers(
-            postgres: try await postgres, redis: try await redis,
-            postgresURL: try await postgres?.url(database: "shop") ?? givenPostgres,
-            redisURL: try await redis?.url ?? givenRedis)
+            postgres: postgres, pgbouncer: pgbouncer, redis: try await redis,
+            postgresURL: postgres?.url(database: "shop") ?? givenPostgres,
+            redisURL: try await redis?.url ?? givenRedis, folder: try TemporaryFolder("outrigger-demo"))
     }
 
     /// With statistics of statements and I/O times, and the tables of pgbench.
@@ -33,7 +37,14 @@ struct DemoServers {
         return postgres
     }
 
+    /// The pool between the load and Postgres, on machines that have one.
+    private static func startPgBouncer(before postgres: LocalPostgres) async throws -> LocalPgBouncer? {
+        guard Files.exists("/usr/sbin/pgbouncer") else { return nil }
+        return try await LocalPgBouncer.start(before: postgres, settings: ["default_pool_size = 10"])
+    }
+
     func stop() async {
+        await pgbouncer?.stop()
         async let postgresEnds: Void? = postgres?.stop()
         async let redisEnds: Void? = redis?.stop()
         _ = await (postgresEnds, redisEnds)

@@ -1,0 +1,38 @@
+import CLinux
+import Glibc
+
+/// A UDP socket that sends texts to one port of this machine and waits for nobody.
+public final class DatagramSender: Sendable {
+    private let descriptor: Int32
+
+    public struct Failure: Error, CustomStringConvertible { public let description: String }
+
+    /// - Parameter port: on the loopback address 127.0.0.1.
+    public init(port: UInt16) throws(Failure) {
+        descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | O_CLOEXEC | O_NONBLOCK, 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        address.sin_port = port.bigEndian
+        let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard result == 0 else {
+            let reason = String(cString: strerror(errno))
+            close(descriptor)
+            throw Failure(description: "send to 127.0.0.1:\(port): \(reason)")
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    /// - Returns: whether the kernel took it; false as long as nobody listens there.
+    @discardableResult
+    public func send(_ text: String) -> Bool {
+        let bytes = Array(text.utf8)
+        return bytes.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            == bytes.count
+    }
+}
