@@ -29,7 +29,7 @@ private let examples: [(String, says: String)] = [
         "status 0..5, error 0..9, integer 0..6, bulk 0..8, null 0..5, null 0..5"
     ),
     ("*0\r\n*2\r\n$1\r\na\r\n:1\r\n", "array 0..4, array 0..15"),
-    ("*2\r\n*2\r\n:1\r\n*1\r\n$2\r\n\r\n\r\n_\r\n+\r\n", "array 0..30, status 0..3"),
+    ("*2\r\n*2\r\n:1\r\n*1\r\n$2\r\n\r\n\r\n_\r\n+\r\n", "array 0..27, status 0..3"),
     ("%2\r\n+a\r\n:1\r\n+b\r\n*1\r\n:2\r\n~1\r\n#t\r\n", "map 0..24, set 0..8"),
     (
         ",3.14\r\n#f\r\n(12345678901234567890\r\n=7\r\ntxt:abc\r\n!5\r\nERR x\r\n_\r\n",
