@@ -1,4 +1,5 @@
 import LocalServers
+import Runtime
 import Testing
 
 @testable import RedisProxy
@@ -111,18 +112,20 @@ extension KeyRule {
 
     @Test(arguments: ["TEST_REDIS6", "TEST_VALKEY"])
     func otherServersAgreeAboutTheCommandsTheyHave(_ variable: String) async throws {
-        guard let program = Environment[variable] else { return }
+        guard let program = Environment.current[variable] else { return }
         let redis = try await LocalRedis.start(program: program)
         var seen = 0
         for line in try Told.all(from: redis) {
-            guard let command = find(line.words), !line.flags.contains("pubsub") else { continue }
+            guard let command = find(line.words), !command.has(.container), !line.flags.contains("pubsub") else {
+                continue
+            }
             seen += 1
             let comment = Comment(rawValue: "\(variable) \(line.name)")
             if line.flags.contains("write") { #expect(command.has(.write), comment) }
             if command.has(.cacheable) { #expect(line.flags.contains("readonly"), comment) }
             if !command.keys.isMovable, command.keys != .none { #expect(command.keys.range == line.range, comment) }
         }
-        #expect(seen > 190)
+        #expect(seen > 180)
         await redis.stop()
     }
 
@@ -165,18 +168,18 @@ extension KeyRule {
             return name + (1..<Int(place)).map { _ in "x" } + ["\(some)"] + list(some) + list(some % 3)
         case .destinationAndCounted: return name + [key(), "\(some)"] + list(some) + ["AGGREGATE", "max"]
         case .geoStore(let from):
-            let options = ["COUNT", "3", "ASC", "STORE", key(), "WITHDIST", "storedist", key(), "STORE"]
-            return name + [key()] + (2..<Int(from)).map { _ in "1" }
-                + options.suffix(Int.random(in: 0...9, using: &random))
+            let store = random.pick([[], ["STORE", key()], ["storedist", key()]])
+            let options = [["COUNT", "3", "ANY"], store, ["WITHDIST"], ["ASC"]].shuffled(using: &random)
+            return name + [key()] + (2..<Int(from)).map { _ in "1" } + options.flatMap { $0 }
         case .sort:
             let options: [[String]] = [
-                ["LIMIT", "0", "store"], ["get", "STORE"], ["BY", "nosort"], ["STORE", key()], ["desc"], ["GET", "#"],
-                ["STORE"],
+                ["LIMIT", "0", "5"], ["get", "STORE"], ["BY", "store"], ["STORE", key()], ["desc"], ["GET", "#"],
+                ["STORE", key()],
             ]
             return name + [key()] + options.shuffled(using: &random).prefix(some).flatMap { $0 }
         case .streams:
             let group = command.name.description == "xreadgroup" ? ["GROUP", "g", "streams"] : []
-            let options = [["COUNT", "5"], ["BLOCK", "10"], ["block", "streams"]].shuffled(using: &random).prefix(
+            let options = [["COUNT", "5"], ["BLOCK", "10"], ["block", "0"]].shuffled(using: &random).prefix(
                 some % 3)
             return name + group + options.flatMap { $0 } + ["STREAMS"] + list(some) + list(some)
         case .migrate:

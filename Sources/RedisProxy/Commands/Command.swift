@@ -43,7 +43,7 @@ public struct Command: Sendable, Identifiable {
         public static let writeBehind = Traits(rawValue: 1 << 8)
         /// May change a key of another database.
         public static let otherDatabase = Traits(rawValue: 1 << 9)
-        /// It has subcommands; this row stands for one that is missing or unknown.
+        /// It has subcommands. This row stands for one that is missing, or unknown and so capable of anything.
         public static let container = Traits(rawValue: 1 << 10)
     }
 
