@@ -95,7 +95,7 @@ private let examples: [(String, says: String)] = [
         case 1: bytes.append(bulk: random.bytes(upTo: 30).span)
         case 2: bytes.append(status: "OK")
         case 3: bytes.append(nullIn: random.pick([.two, .three]))
-        case 4: bytes.append(error: Array("ERR some text".utf8))
+        case 4: bytes.append(error: "ERR some text")
         case 5, 6:
             let count = Int.random(in: 0...4, using: &random)
             bytes.append(arrayOf: count)

@@ -89,7 +89,7 @@ private struct PackedName: Equatable {
     }
 
     init(of command: Command) {
-        let name = command.name.withUTF8Buffer { unsafe Array($0) }
+        let name = Array("\(command.name)".utf8)
         guard let packed = PackedName(name.span, in: command.container) else {
             preconditionFailure("a command's name of more than 24 bytes: \(command.name)")
         }

@@ -139,18 +139,17 @@ public enum KeyRule: Sendable, Equatable {
 
 extension Span where Element == UInt8 {
     /// Whether the bytes of `range` are this lower-case word, in letters of either case.
-    func isWord(_ word: StaticString, _ range: Range<Int>) -> Bool {
-        guard word.utf8CodeUnitCount == range.count else { return false }
-        return word.withUTF8Buffer { letters in
-            for index in 0..<range.count {
-                let byte = self[range.lowerBound + index]
-                let isUpper = byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z")
-                guard unsafe letters[index] == (isUpper ? byte | 0x20 : byte) else { return false }
-            }
-            return true
+    func isWord(_ word: String, _ range: Range<Int>) -> Bool {
+        let letters = word.utf8.span
+        guard letters.count == range.count else { return false }
+        for index in 0..<range.count {
+            let byte = self[range.lowerBound + index]
+            let isUpper = byte &- UInt8(ascii: "A") < 26
+            guard letters[index] == (isUpper ? byte | 0x20 : byte) else { return false }
         }
+        return true
     }
 
     /// Whether all the bytes are this lower-case word, in letters of either case.
-    func isWord(_ word: StaticString) -> Bool { isWord(word, 0..<count) }
+    func isWord(_ word: String) -> Bool { isWord(word, 0..<count) }
 }

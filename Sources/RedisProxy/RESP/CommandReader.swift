@@ -229,3 +229,11 @@ extension Span where Element == UInt8 {
     /// The whole span as Redis' `string2ll` takes it.
     func strictInteger() -> Int? { strictInteger(in: 0..<count) }
 }
+
+extension Array where Element == UInt8 {
+    /// All the bytes as Redis' `string2ll` takes them.
+    func strictInteger() -> Int? { span.strictInteger() }
+
+    /// Whether the bytes are this lower-case word, in letters of either case.
+    func isWord(_ word: String) -> Bool { span.isWord(word) }
+}

@@ -32,34 +32,27 @@ extension Array where Element == UInt8 {
     public mutating func append(integer value: Int) { append(head: UInt8(ascii: ":"), value) }
 
     /// `+text`, which must have no line end.
-    public mutating func append(status text: StaticString) {
+    public mutating func append(status text: String) {
         append(UInt8(ascii: "+"))
-        append(text: text)
+        append(contentsOf: text.utf8)
         appendLineEnd()
     }
 
-    /// `-text`, which begins with the code, such as `ERR`, and must have no line end.
-    public mutating func append(error text: StaticString) {
+    /// `-text`, which begins with the code, such as `ERR`. As in Redis, a line end inside becomes a blank.
+    public mutating func append(error text: String) {
         append(UInt8(ascii: "-"))
-        append(text: text)
-        appendLineEnd()
-    }
-
-    /// As Redis, a line end inside becomes a blank.
-    public mutating func append(error bytes: [UInt8]) {
-        append(UInt8(ascii: "-"))
-        for byte in bytes { append(byte == 13 || byte == 10 ? UInt8(ascii: " ") : byte) }
+        for byte in text.utf8 { append(byte == 13 || byte == 10 ? UInt8(ascii: " ") : byte) }
         appendLineEnd()
     }
 
     /// No value: `$-1` in RESP2.
     public mutating func append(nullIn version: RESPVersion) {
-        append(text: version == .three ? "_\r\n" : "$-1\r\n")
+        append(contentsOf: (version == .three ? "_\r\n" : "$-1\r\n").utf8)
     }
 
     /// No array: `*-1` in RESP2.
     public mutating func append(nullArrayIn version: RESPVersion) {
-        append(text: version == .three ? "_\r\n" : "*-1\r\n")
+        append(contentsOf: (version == .three ? "_\r\n" : "*-1\r\n").utf8)
     }
 
     private mutating func append(head type: UInt8, _ value: Int) {
@@ -79,9 +72,5 @@ extension Array where Element == UInt8 {
     private mutating func appendLineEnd() {
         append(13)
         append(10)
-    }
-
-    private mutating func append(text: StaticString) {
-        text.withUTF8Buffer { unsafe append(contentsOf: $0) }
     }
 }
