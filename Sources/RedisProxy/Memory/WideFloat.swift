@@ -17,6 +17,10 @@ struct WideFloat {
         guard !text.isEmpty, text.count < 5 * 1024, !text.contains(0), let value = Value(String(decoding: text, as: UTF8.self)),
             !value.isNaN
         else { return nil }
+        // Too large or too small for a number, which strtold tells apart from infinity and zero.
+        let mantissa = text.prefix { $0 | 0x20 != UInt8(ascii: "e") && $0 | 0x20 != UInt8(ascii: "p") }
+        let hasDigits = mantissa.contains { (UInt8(ascii: "1")...UInt8(ascii: "9")).contains($0) }
+        if hasDigits, value.isInfinite || value == 0 { return nil }
         self.value = value
     }
 
