@@ -24,6 +24,8 @@ let package = Package(
         .target(name: "PromQL", dependencies: ["Runtime", "Metrics"], swiftSettings: safe),
         .target(name: "Cache", dependencies: ["Runtime", "Metrics"], swiftSettings: safe),
         .target(name: "Alerting", dependencies: ["Runtime", "Metrics", "PromQL"], swiftSettings: safe),
+        .target(
+            name: "RedisProxy", dependencies: ["Runtime", "Metrics", "Cache", "Operations"], swiftSettings: safe),
         .executableTarget(
             name: "Sidecar",
             dependencies: [
@@ -51,6 +53,9 @@ let package = Package(
             name: "OperationsTests", dependencies: ["Operations", "LocalServers", "Metrics", "Runtime"],
             swiftSettings: common),
         .testTarget(name: "CacheTests", dependencies: ["Cache", "Runtime", "Metrics"], swiftSettings: common),
+        .testTarget(
+            name: "RedisProxyTests", dependencies: ["RedisProxy", "Cache", "LocalServers", "Metrics", "Runtime"],
+            swiftSettings: common),
         .testTarget(name: "PromQLTests", dependencies: ["PromQL", "Metrics"], swiftSettings: common),
     ]
 )
