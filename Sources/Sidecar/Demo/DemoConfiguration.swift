@@ -47,6 +47,7 @@ struct DemoConfiguration {
           long_running_transactions: true
           host_resources: true
         history: {interval: 5s}
+        performance: {interval: 5s}
         alerting:
           evaluation_interval: 5s
           receivers: [{name: demo, webhook: {url: "http://127.0.0.1:\(receiver)/"}}]
