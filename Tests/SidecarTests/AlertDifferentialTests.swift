@@ -27,6 +27,7 @@ import Testing
             yaml: """
                 history: {interval: 1s}
                 collect: {min_age: 0s}
+                performance: {enabled: false}
                 postgres: {url: "\(postgres.url())"}
                 redis: {url: "\(redis.url)"}
                 alerting:
