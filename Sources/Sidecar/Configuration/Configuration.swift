@@ -18,6 +18,7 @@ struct Configuration {
     let service: ServiceSettings
     let host: HostSettings
     let alerting: AlertingSettings
+    let proxies: ProxySettings
 
     struct Web {
         let listen: [ListenAddress]
@@ -46,6 +47,7 @@ struct Configuration {
         service = try ServiceSettings(settings)
         host = try HostSettings(settings)
         alerting = try AlertingSettings(settings, listen: web.listen.first)
+        proxies = try ProxySettings(settings, redis: targets.redis.first?.address)
     }
 
     /// Reads the file that `--config` or `OUTRIGGER_CONFIG` names, the environment and the flags.

@@ -1,0 +1,191 @@
+import Runtime
+
+/// One client of the Redis in memory: what belongs to its connection, the rest is `MemoryRedis`'.
+final class MemorySession: StreamOwner {
+    private let client: StreamConnection
+    private let redis: MemoryRedis
+    private let id: Int
+    private let ended: (MemorySession) -> Void
+    private var reader = CommandReader()
+    private var database = 0
+    private var version = RESPVersion.two
+    private var name: [UInt8] = []
+    /// Commands since `MULTI`.
+    private var queue: [[[UInt8]]]?
+    private var queueIsBroken = false
+    private var watched: [MemoryRedis.Watched] = []
+
+    private static let mostUnsentBytes = 1 << 20
+    private static let mostQueued = 100_000
+
+    init(_ client: StreamConnection, _ redis: MemoryRedis, id: Int, ended: @escaping (MemorySession) -> Void) {
+        self.client = client
+        self.redis = redis
+        self.id = id
+        self.ended = ended
+    }
+
+    func received(_ connection: StreamConnection) { advance() }
+    func closed(_ connection: StreamConnection) { ended(self) }
+    func drained(_ connection: StreamConnection) {
+        client.resume()
+        advance()
+    }
+
+    private func advance() {
+        client.takeInput { input in
+            var taken = 0
+            while client.isOpen {
+                guard client.unsentBytes < Self.mostUnsentBytes else {
+                    client.pause()
+                    return taken
+                }
+                let rest = input.extracting(droppingFirst: taken)
+                switch reader.next(in: rest) {
+                case .incomplete: return taken
+                case .empty(let length): taken += length
+                case .command(let length):
+                    taken += length
+                    run(reader.arguments, in: rest)
+                case .inline(let length):
+                    taken += length
+                    run(reader.arguments, in: reader.rewritten.span)
+                case .failed(let fault):
+                    client.send { fault.append(to: &$0) }
+                    client.closeWhenSent()
+                    return input.count
+                }
+            }
+            return taken
+        }
+    }
+
+    private func run(_ words: [Range<Int>], in bytes: Span<UInt8>) {
+        let command = CommandTable.shared.command(words, in: bytes)
+        if queue == nil, command?.lane == .shared || command?.lane == .slow {
+            var reply: [UInt8] = []
+            redis.run(words, in: bytes, database: &database, version: version, reply: &reply)
+            return client.send(reply.span)
+        }
+        let copies = words.map { range in
+            var copy: [UInt8] = []
+            copy.append(bytes: bytes.extracting(range))
+            return copy
+        }
+        client.send { answer(copies, &$0) }
+    }
+
+    private func answer(_ words: [[UInt8]], _ reply: inout [UInt8]) {
+        let verb = lowercased(words[0])
+        switch verb {
+        case "multi":
+            guard queue == nil else { return reply.append(error: "ERR MULTI calls can not be nested") }
+            (queue, queueIsBroken) = ([], false)
+            reply.append(status: "OK")
+        case "exec": execute(&reply)
+        case "discard":
+            guard queue != nil else { return reply.append(error: "ERR DISCARD without MULTI") }
+            (queue, watched) = (nil, [])
+            reply.append(status: "OK")
+        case "watch":
+            guard queue == nil else { return reply.append(error: "ERR WATCH inside MULTI is not allowed") }
+            guard words.count > 1 else {
+                return reply.append(error: "ERR wrong number of arguments for 'watch' command")
+            }
+            watched += words.dropFirst().map { redis.watch($0, database: database) }
+            reply.append(status: "OK")
+        case "quit":
+            reply.append(status: "OK")
+            client.closeWhenSent()
+        case "reset":
+            (queue, watched, database, version, name) = (nil, [], 0, .two, [])
+            reply.append(status: "RESET")
+        case _ where queue != nil: enqueue(words, &reply)
+        case "unwatch":
+            watched = []
+            reply.append(status: "OK")
+        case "hello": hello(words, &reply)
+        case "auth":
+            reply.append(
+                error: """
+                    ERR AUTH <password> called without any password configured for the default user. \
+                    Are you sure your configuration is correct?
+                    """)
+        case "client": answerClient(words, &reply)
+        default:
+            var text: [UInt8] = []
+            text.append(arrayOf: words.count)
+            for word in words { text.append(bulk: word.span) }
+            var again = CommandReader()
+            let span = text.span
+            guard case .command = again.next(in: span) else { return }
+            redis.run(again.arguments, in: span, database: &database, version: version, reply: &reply)
+        }
+    }
+
+    private func enqueue(_ words: [[UInt8]], _ reply: inout [UInt8]) {
+        if let refusal = redis.refusal(of: words) {
+            queueIsBroken = true
+            return reply.append(error: refusal)
+        }
+        guard let count = queue?.count, count < Self.mostQueued else {
+            queueIsBroken = true
+            return reply.append(error: "ERR too many commands in a transaction")
+        }
+        queue?.append(words)
+        reply.append(status: "QUEUED")
+    }
+
+    private func execute(_ reply: inout [UInt8]) {
+        guard let commands = queue else { return reply.append(error: "ERR EXEC without MULTI") }
+        let conditions = watched
+        (queue, watched) = (nil, [])
+        guard !queueIsBroken else {
+            return reply.append(error: "EXECABORT Transaction discarded because of previous errors.")
+        }
+        _ = redis.run(
+            transaction: commands, unlessChanged: conditions, database: &database, version: version, reply: &reply)
+    }
+
+    private func hello(_ words: [[UInt8]], _ reply: inout [UInt8]) {
+        if words.count > 1 {
+            switch Int(String(decoding: words[1], as: UTF8.self)) {
+            case 2?: version = .two
+            case 3?: version = .three
+            case nil: return reply.append(error: "ERR Protocol version is not an integer or out of range")
+            default: return reply.append(error: "NOPROTO unsupported protocol version")
+            }
+        }
+        reply.append(mapOf: 7, version)
+        for (key, value) in [("server", "redis"), ("version", "7.0.15")] {
+            reply.append(bulk: key)
+            reply.append(bulk: value)
+        }
+        reply.append(bulk: "proto")
+        reply.append(integer: version.rawValue)
+        reply.append(bulk: "id")
+        reply.append(integer: id)
+        for (key, value) in [("mode", "standalone"), ("role", "master")] {
+            reply.append(bulk: key)
+            reply.append(bulk: value)
+        }
+        reply.append(bulk: "modules")
+        reply.append(arrayOf: 0)
+    }
+
+    private func answerClient(_ words: [[UInt8]], _ reply: inout [UInt8]) {
+        switch words.count > 1 ? lowercased(words[1]) : "" {
+        case "setname" where words.count == 3:
+            name = words[2]
+            reply.append(status: "OK")
+        case "getname":
+            let known = name
+            if known.isEmpty { reply.append(nullIn: version) } else { reply.append(bulk: known.span) }
+        case "id": reply.append(integer: id)
+        case "setinfo", "no-evict", "no-touch": reply.append(status: "OK")
+        default: reply.append(error: "ERR unknown subcommand or wrong number of arguments for 'client'")
+        }
+    }
+
+    private func lowercased(_ word: [UInt8]) -> String { String(decoding: word.prefix(32), as: UTF8.self).lowercased() }
+}
