@@ -30,7 +30,7 @@ let package = Package(
             name: "Sidecar",
             dependencies: [
                 "Runtime", "LocalServers", "Metrics", "Databases", "Collectors", "Operations", "PromQL", "Alerting",
-                "RedisProxy",
+                "Cache", "RedisProxy",
             ],
             swiftSettings: common),
         .executableTarget(

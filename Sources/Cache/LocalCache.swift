@@ -139,6 +139,12 @@ public final class LocalCache: Sendable {
     /// is cancelled. Every `.follow` must be waited for once.
     public func wait(for wait: FillWait) async -> FillEnd { await partitions[wait.cacheClass.index].wait(wait) }
 
+    /// The same for callers that are no tasks, such as event loops: `ended` is called once, on whichever thread ends the
+    /// fetch, and must not block.
+    public func wait(for wait: FillWait, _ ended: @escaping @Sendable (FillEnd) -> Void) {
+        partitions[wait.cacheClass.index].wait(wait, ended)
+    }
+
     /// Stores a value that was just written, which is newer than anything being fetched.
     public func put(
         _ key: Span<UInt8>, _ value: Span<UInt8>, in id: CacheClass.ID, ttl: Duration? = nil, tags: [CacheTag] = [],
@@ -162,8 +168,12 @@ public final class LocalCache: Sendable {
     ///
     /// - Returns: how many entries carried it.
     @discardableResult
-    public func invalidate(_ tag: CacheTag) -> Int {
-        let hash = hash(tag)
+    public func invalidate(_ tag: CacheTag) -> Int { invalidate(tagged: tag.bytes.span) }
+
+    /// The same, for a tag of these bytes.
+    @discardableResult
+    public func invalidate(tagged bytes: Span<UInt8>) -> Int {
+        let hash = hash(bytes)
         return partitions.reduce(0) { $0 + $1.invalidate(tag: hash) }
     }
 
@@ -242,13 +252,6 @@ public struct CacheTag: Sendable, Hashable {
 
     public init(_ bytes: [UInt8]) { self.bytes = bytes }
     public init(_ text: String) { bytes = Array(text.utf8) }
-}
-
-/// Milliseconds since some moment, on the clock that never goes back: the time the cache is told.
-public enum MonotonicClock {
-    private static let origin = ContinuousClock.now
-
-    public static var nowMs: Int { (ContinuousClock.now - origin).milliseconds }
 }
 
 extension CacheRules {

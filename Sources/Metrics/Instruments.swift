@@ -17,6 +17,16 @@ public final class Gauge: Sendable {
     public init() {}
 
     public func set(_ value: Double) { bits.store(value.bitPattern, ordering: .relaxed) }
+    /// Adds to it, as one step whoever else does so.
+    public func move(by amount: Double) {
+        var known = bits.load(ordering: .relaxed)
+        while true {
+            let moved = (Double(bitPattern: known) + amount).bitPattern
+            let (isDone, found) = bits.weakCompareExchange(expected: known, desired: moved, ordering: .relaxed)
+            if isDone { return }
+            known = found
+        }
+    }
     public var value: Double { Double(bitPattern: bits.load(ordering: .relaxed)) }
 }
 

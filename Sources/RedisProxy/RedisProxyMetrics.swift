@@ -1,33 +1,183 @@
 import Metrics
+import Synchronization
 
-/// What the proxy counts.
+/// What the proxy counts. Label values come from closed sets.
 struct RedisProxyMetrics: Sendable {
-    private let clientFamily = GaugeFamily(
-        .gauge("outrigger_redis_proxy_clients", "Clients connected to the Redis proxy."))
-    private let acceptedFamily = CounterFamily(
-        .counter("outrigger_redis_proxy_clients_accepted_total", "Clients that have connected to the Redis proxy."))
-    private let upstreamFamily = CounterFamily(
-        .counter("outrigger_redis_proxy_upstream_connections_total", "Connections the proxy has opened to Redis."))
-    private let commandFamily = CounterFamily(
-        .counter("outrigger_redis_proxy_shared_commands_total", "Commands that went over a shared connection to Redis.")
-    )
-    private let pinFamily = CounterFamily(
-        .counter(
-            "outrigger_redis_proxy_pinned_total", "Clients that were given a connection to Redis of their own."))
+    /// Where an answer came from.
+    enum Source: String, CaseIterable, Sendable { case local, redis, memory, stale, pending }
+
+    /// Why a request was passed on that could have been answered locally.
+    enum Bypass: Int, CaseIterable, Sendable {
+        /// The feature is off, or not yet rolled out to the key.
+        case feature
+        /// The connection that tells of changes is not alive.
+        case notFresh
+        /// The client has a write of its own under way that may touch the key.
+        case ownWrite
+        /// Inside `MULTI`, or after `WATCH`.
+        case transaction
+        /// The client is another user than the proxy.
+        case user
+        /// The database is not one of the first 64.
+        case database
+        /// More keys than an entry may depend on.
+        case keys
+        /// The client has a connection of its own.
+        case ownConnection
+
+        var label: String {
+            switch self {
+            case .notFresh: "not_fresh"
+            case .ownWrite: "own_write"
+            case .ownConnection: "own_connection"
+            default: "\(self)"
+            }
+        }
+    }
+
+    struct Invalidations: Sendable { let own, heard, flushes: Counter }
+
+    struct Upstreams: Sendable {
+        private let gauges: [Gauge]
+        private let counters: [Counter]
+        let family: GaugeFamily
+        let openedFamily: CounterFamily
+
+        init() {
+            let family = GaugeFamily(
+                .gauge("outrigger_redis_proxy_upstream_connections", "Connections to Redis, by use."),
+                labelNames: ["use"])
+            let opened = CounterFamily(
+                .counter(
+                    "outrigger_redis_proxy_upstream_connections_opened_total", "Connections opened to Redis, by use."),
+                labelNames: ["use"])
+            let uses: [Upstream.Use] = [.fast, .slow, .leased]
+            gauges = uses.map { family.with(["\($0)"]) }
+            counters = uses.map { opened.with(["\($0)"]) }
+            (self.family, openedFamily) = (family, opened)
+        }
+
+        func opened(_ use: Upstream.Use) {
+            gauges[index(use)].move(by: 1)
+            counters[index(use)].add()
+        }
+
+        func closed(_ use: Upstream.Use) { gauges[index(use)].move(by: -1) }
+
+        private func index(_ use: Upstream.Use) -> Int {
+            switch use {
+            case .fast: 0
+            case .slow: 1
+            case .leased: 2
+            }
+        }
+    }
+
+    private static let durations = [
+        0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+    ]
 
     let clients: Gauge
     let accepted: Counter
-    let upstreamConnections: Counter
-    let shared: Counter
-    let pinned: Counter
+    let upstreams = Upstreams()
+    let leases: Counter
+    let timeouts: Counter
+    let breakerIsOpen: Gauge
+    let breakerOpenings: Counter
+    let feedLosses: Counter
+    let invalidations: Invalidations
+    private let replies: [Counter]
+    private let bypasses: [Counter]
+    private let commands: [Counter]
+    private let errors: [Counter]
+    private let times: [Histogram]
+    let instruments: [any Instrument]
 
     init() {
+        let clientFamily = GaugeFamily(.gauge("outrigger_redis_proxy_clients", "Clients connected."))
+        let acceptedFamily = CounterFamily(
+            .counter("outrigger_redis_proxy_clients_accepted_total", "Clients that have connected."))
+        let leaseFamily = CounterFamily(
+            .counter(
+                "outrigger_redis_proxy_leases_total",
+                "Times a client was lent a connection to Redis: for a transaction, to wait, to subscribe."))
+        let timeoutFamily = CounterFamily(
+            .counter(
+                "outrigger_redis_proxy_upstream_timeouts_total",
+                "Connections to Redis given up because a reply was overdue."))
+        let breakerFamily = GaugeFamily(
+            .gauge(
+                "outrigger_circuit_breaker_open", "Whether a server is left alone because it failed repeatedly."),
+            labelNames: ["breaker"])
+        let openingFamily = CounterFamily(
+            .counter("outrigger_circuit_breaker_openings_total", "Times a circuit breaker opened."),
+            labelNames: ["breaker"])
+        let lossFamily = CounterFamily(
+            .counter(
+                "outrigger_redis_proxy_tracking_losses_total",
+                "Times the connection that tells of changes was lost, and the local level with it."))
+        let invalidationFamily = CounterFamily(
+            .counter(
+                "outrigger_redis_proxy_invalidations_total",
+                "Reasons to forget: own writes, messages of Redis about a key, and flushes of everything."),
+            labelNames: ["source"])
+        let replyFamily = CounterFamily(
+            .counter("outrigger_redis_proxy_replies_total", "Commands answered, by where the answer came from."),
+            labelNames: ["source"])
+        let bypassFamily = CounterFamily(
+            .counter(
+                "outrigger_redis_proxy_bypasses_total",
+                "Commands passed on to Redis that could have been answered locally, by reason."), labelNames: ["reason"]
+        )
+        let commandFamily = CounterFamily(
+            .counter("outrigger_redis_proxy_commands_total", "Commands received, by family."), labelNames: ["family"])
+        let errorFamily = CounterFamily(
+            .counter("outrigger_redis_proxy_command_errors_total", "Error replies of Redis, by family of commands."),
+            labelNames: ["family"])
+        let timeFamily = HistogramFamily(
+            Metric(
+                "outrigger_redis_proxy_command_duration_seconds", .histogram,
+                "Time Redis took to answer, seen from the proxy, by family of commands."), bounds: Self.durations,
+            labelNames: ["family"])
         clients = clientFamily.with([])
         accepted = acceptedFamily.with([])
-        upstreamConnections = upstreamFamily.with([])
-        shared = commandFamily.with([])
-        pinned = pinFamily.with([])
+        leases = leaseFamily.with([])
+        timeouts = timeoutFamily.with([])
+        breakerIsOpen = breakerFamily.with(["redis_proxy"])
+        breakerOpenings = openingFamily.with(["redis_proxy"])
+        feedLosses = lossFamily.with([])
+        invalidations = Invalidations(
+            own: invalidationFamily.with(["own"]), heard: invalidationFamily.with(["heard"]),
+            flushes: invalidationFamily.with(["flush"]))
+        replies = Source.allCases.map { replyFamily.with([$0.rawValue]) }
+        bypasses = Bypass.allCases.map { bypassFamily.with([$0.label]) }
+        let families = Command.Family.allCases
+        commands = families.map { commandFamily.with([$0.label]) }
+        errors = families.map { errorFamily.with([$0.label]) }
+        times = families.map { timeFamily.with([$0.label]) }
+        instruments = [
+            clientFamily, acceptedFamily, upstreams.family, upstreams.openedFamily, leaseFamily, timeoutFamily,
+            breakerFamily, openingFamily, lossFamily, invalidationFamily, replyFamily, bypassFamily, commandFamily,
+            errorFamily, timeFamily,
+        ]
     }
 
-    var instruments: [any Instrument] { [clientFamily, acceptedFamily, upstreamFamily, commandFamily, pinFamily] }
+    func received(_ family: Command.Family) { commands[Int(family.rawValue)].add() }
+    func answered(from source: Source) {
+        switch source {
+        case .local: replies[0].add()
+        case .redis: replies[1].add()
+        case .memory: replies[2].add()
+        case .stale: replies[3].add()
+        case .pending: replies[4].add()
+        }
+    }
+    func bypassed(_ reason: Bypass) { bypasses[reason.rawValue].add() }
+
+    /// A command that Redis answered.
+    func note(_ family: Command.Family, durationNs: Int, isError: Bool) {
+        answered(from: .redis)
+        if isError { errors[Int(family.rawValue)].add() }
+        times[Int(family.rawValue)].observe(Double(durationNs) / 1e9)
+    }
 }

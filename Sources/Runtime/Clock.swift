@@ -17,6 +17,17 @@ public enum WallClock {
     }
 }
 
+/// Time since some moment before this process began, on the clock that never goes back (`CLOCK_MONOTONIC`).
+public enum MonotonicClock {
+    public static var nowNs: Int {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return time.tv_sec * 1_000_000_000 + time.tv_nsec
+    }
+
+    public static var nowMs: Int { nowNs / 1_000_000 }
+}
+
 /// CPU time of this process since it started, user and system together.
 public func processCPUTime() -> Duration {
     var time = timespec()

@@ -65,7 +65,7 @@ actor Sidecar {
         for address in statsd.addresses { Log.info("receiving StatsD", ["address": address]) }
         registry.add(statsd)
         self.statsd = statsd
-        redisProxy = try configuration.proxies.startRedisProxy()
+        redisProxy = try configuration.proxies.startRedisProxy(operations)
         if let redisProxy {
             for instrument in redisProxy.instruments { own.instruments.add(instrument) }
             let upstream = configuration.proxies.redis.map { "\($0)" } ?? "memory"

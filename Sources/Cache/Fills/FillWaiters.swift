@@ -4,6 +4,7 @@ import Synchronization
 final class FillWaiters: Sendable {
     private enum Waiter {
         case waiting(CheckedContinuation<FillEnd, Never>)
+        case calling(@Sendable (FillEnd) -> Void)
         /// The end came before the wait began.
         case ended(FillEnd)
     }
@@ -33,12 +34,23 @@ final class FillWaiters: Sendable {
         }
     }
 
+    /// The same for those that are no tasks: `ended` is called once, by whoever ends the fetch, or here when it has ended.
+    func wait(_ id: FillTable.WaiterID, _ ended: @escaping @Sendable (FillEnd) -> Void) {
+        let known: FillEnd? = waiters.withLock { waiters in
+            if case .ended(let end) = waiters.removeValue(forKey: id) { return end }
+            waiters[id] = .calling(ended)
+            return nil
+        }
+        if let known { ended(known) }
+    }
+
     func settle(_ ids: [FillTable.WaiterID], _ end: FillEnd) {
         guard !ids.isEmpty else { return }
-        let continuations = waiters.withLock { waiters in
-            ids.compactMap { id -> CheckedContinuation<FillEnd, Never>? in
+        let waiting = waiters.withLock { waiters in
+            ids.compactMap { id -> Waiter? in
                 switch waiters.removeValue(forKey: id) {
-                case .waiting(let continuation): return continuation
+                case .waiting(let continuation): return .waiting(continuation)
+                case .calling(let ended): return .calling(ended)
                 case .ended(let earlier):
                     waiters[id] = .ended(earlier)
                     return nil
@@ -48,6 +60,12 @@ final class FillWaiters: Sendable {
                 }
             }
         }
-        for continuation in continuations { continuation.resume(returning: end) }
+        for waiter in waiting {
+            switch waiter {
+            case .waiting(let continuation): continuation.resume(returning: end)
+            case .calling(let ended): ended(end)
+            case .ended: break
+            }
+        }
     }
 }

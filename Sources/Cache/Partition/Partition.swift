@@ -13,6 +13,7 @@ protocol Partition: Sendable {
     func put(_ hash: UInt64, _ key: Span<UInt8>, _ value: Span<UInt8>, _ entry: NewEntry, nowMs: Int) -> FillResult
     func abandon(_ hash: UInt64, _ key: Span<UInt8>, _ token: FillToken)
     func wait(_ wait: FillWait) async -> FillEnd
+    func wait(_ wait: FillWait, _ ended: @escaping @Sendable (FillEnd) -> Void)
     func invalidate(_ hash: UInt64, _ key: Span<UInt8>) -> Bool
     func invalidate(tag: UInt64) -> Int
     func invalidateAll(nowMs: Int)
@@ -134,6 +135,8 @@ final class PolicyPartition<Policy: EvictionPolicy>: Partition {
     }
 
     func wait(_ wait: FillWait) async -> FillEnd { await waiters.wait(wait.waiter) }
+
+    func wait(_ wait: FillWait, _ ended: @escaping @Sendable (FillEnd) -> Void) { waiters.wait(wait.waiter, ended) }
 
     @specialized(where Policy == S3FIFO)
     @specialized(where Policy == WTinyLFU)

@@ -1,3 +1,5 @@
+import Runtime
+
 /// What a fetch brought.
 public struct FetchedValue: Sendable {
     public let bytes: [UInt8]

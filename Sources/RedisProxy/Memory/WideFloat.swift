@@ -14,7 +14,8 @@ struct WideFloat {
     /// Nil for what is no number, as Redis understands it: no blanks, no NaN, whole.
     init?(_ text: [UInt8]) {
         // Swift reads up to a zero byte, and would take what is in front of it.
-        guard !text.isEmpty, text.count < 5 * 1024, !text.contains(0), let value = Value(String(decoding: text, as: UTF8.self)),
+        guard !text.isEmpty, text.count < 5 * 1024, !text.contains(0),
+            let value = Value(String(decoding: text, as: UTF8.self)),
             !value.isNaN
         else { return nil }
         // Too large or too small for a number, which strtold tells apart from infinity and zero.

@@ -28,10 +28,15 @@ public final class EventLoop: @unchecked Sendable {
     private let epoll: Int32
     private let wake: Int32
     private let posted = Mutex<(work: [@Sendable () -> Void], hasEnded: Bool)>(([], false))
-    private var handlers: [Int32: (handler: any LoopHandler, generation: UInt32)] = [:]
+    /// By descriptor, which the kernel keeps small.
+    private var handlers: [(handler: any LoopHandler, generation: UInt32)?] = []
     private var generation: UInt32 = 0
     private var unsent: [StreamConnection] = []
+    private var timers = TimerQueue()
     private var isEnding = false
+    /// Nanoseconds on the `MonotonicClock` when the loop last woke. Only for the loop's thread.
+    public private(set) var nowNs = MonotonicClock.nowNs
+    public var nowMs: Int { nowNs / 1_000_000 }
     /// Where connections read to, one after the other.
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
 
@@ -60,19 +65,26 @@ public final class EventLoop: @unchecked Sendable {
 
     // MARK: On the thread
 
+    /// Runs `work` on the loop's thread once so many milliseconds have passed. There is no taking back: `work` checks
+    /// whether there is still something to do.
+    public func after(milliseconds: Int, _ work: @escaping () -> Void) {
+        timers.add(at: MonotonicClock.nowMs + milliseconds, work)
+    }
+
     func add(_ descriptor: Int32, _ handler: any LoopHandler) {
         generation &+= 1
-        handlers[descriptor] = (handler, generation)
+        while handlers.count <= descriptor { handlers.append(nil) }
+        handlers[Int(descriptor)] = (handler, generation)
         watch(descriptor, for: .input, generation: generation, EPOLL_CTL_ADD)
     }
 
     func change(_ descriptor: Int32, to interest: Readiness) {
-        guard let known = handlers[descriptor] else { return }
+        guard let known = handlers[Int(descriptor)] else { return }
         watch(descriptor, for: interest, generation: known.generation, EPOLL_CTL_MOD)
     }
 
     func remove(_ descriptor: Int32) {
-        handlers[descriptor] = nil
+        handlers[Int(descriptor)] = nil
         epoll_ctl(epoll, EPOLL_CTL_DEL, descriptor, nil)
     }
 
@@ -90,12 +102,15 @@ public final class EventLoop: @unchecked Sendable {
     private func run() {
         var events = [epoll_event](repeating: epoll_event(), count: 256)
         while !isEnding {
-            let count = epoll_wait(epoll, &events, Int32(events.count), -1)
+            let count = epoll_wait(epoll, &events, Int32(events.count), timers.pauseMs(nowMs: MonotonicClock.nowMs))
+            nowNs = MonotonicClock.nowNs
             for index in 0..<Int(max(0, count)) { dispatch(events[index]) }
+            while let work = timers.popDue(nowMs: nowMs) { work() }
             while let connection = unsent.popLast() { connection.flush() }
         }
         posted.withLock { $0 = ([], true) }
-        handlers = [:]
+        handlers = []
+        timers = TimerQueue()
         close(epoll)
         close(wake)
     }
@@ -106,7 +121,7 @@ public final class EventLoop: @unchecked Sendable {
         let descriptor = Int32(truncatingIfNeeded: event.data.u64)
         guard descriptor != wake else { return runPosted() }
         // A descriptor that was closed and opened anew within this round has another generation.
-        guard let known = handlers[descriptor], known.generation == UInt32(event.data.u64 >> 32) else { return }
+        guard let known = handlers[Int(descriptor)], known.generation == UInt32(event.data.u64 >> 32) else { return }
         var readiness: Readiness = []
         if event.events & EPOLLIN.rawValue != 0 { readiness.insert(.input) }
         if event.events & EPOLLOUT.rawValue != 0 { readiness.insert(.output) }

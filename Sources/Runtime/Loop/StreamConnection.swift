@@ -40,6 +40,8 @@ public final class StreamConnection: LoopHandler {
     deinit { if descriptor >= 0 { Glibc.close(descriptor) } }
 
     public var isOpen: Bool { descriptor >= 0 }
+    /// Whether the kernel has taken anything that was to be sent, so that the other side may have it.
+    public private(set) var hasSent = false
     /// Bytes that wait to be sent.
     public var unsentBytes: Int { output.count - sent }
 
@@ -138,6 +140,7 @@ public final class StreamConnection: LoopHandler {
                 break
             }
             sent += count
+            hasSent = true
         }
         if sent == output.count {
             if output.capacity > Self.keptBytes { output = [] } else { output.removeAll(keepingCapacity: true) }

@@ -1,4 +1,6 @@
+import Cache
 import Databases
+import Operations
 import RedisProxy
 import Runtime
 
@@ -9,6 +11,7 @@ struct ProxySettings: Sendable {
     /// Nil for the Redis in memory.
     let redis: RedisAddress?
     let memoryBytes: Int
+    let cache: CacheConfiguration
 
     /// - Parameter redis: the one that is watched, in front of which the proxy stands unless another is named.
     init(_ settings: Settings, redis: RedisAddress?) throws(SettingsError) {
@@ -20,6 +23,7 @@ struct ProxySettings: Sendable {
             "Without a Redis behind it, the proxy is a small one itself and holds so much.",
             in: ByteCount(1 << 20)...ByteCount(1 << 40)
         ).bytes
+        cache = try CacheConfiguration(settings)
         self.redis = redis
         guard let redisListen else { return }
         guard redisListen.isLoopback else {
@@ -35,19 +39,21 @@ struct ProxySettings: Sendable {
     }
 
     /// Starts the Redis proxy, where there is to be one. Looks the Redis' name up, which blocks.
-    func startRedisProxy() throws -> RedisProxy? {
+    func startRedisProxy(_ operations: OperationRecorder) throws -> RedisProxy? {
         guard let redisListen else { return nil }
         guard let redis else {
             var limits = MemoryRedis.Limits()
             limits.bytes = memoryBytes
             return try RedisProxy(redisListen, memory: MemoryRedis(limits: limits))
         }
-        let upstream =
+        let address =
             switch redis.endpoint {
             case .tcp(let host, let port): try StreamAddress(host: host, port: port)
             case .unix(let path): StreamAddress(path: path)
             }
         return try RedisProxy(
-            redisListen, to: upstream, .init(user: redis.user, password: redis.password, database: redis.database))
+            redisListen,
+            to: RelayOptions(address, user: redis.user, password: redis.password, database: redis.database),
+            cache: cache.makeCache(), features: Features(), operations: operations)
     }
 }

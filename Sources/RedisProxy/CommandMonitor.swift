@@ -1,0 +1,38 @@
+import Operations
+import Runtime
+
+/// Tells the monitor what passes: an operation for each family of commands, `redis_string` and so on. For one loop.
+///
+/// Commands that were answered from memory come in bursts and take next to nothing; they are added up and told at
+/// intervals, with the time their round of the loop took.
+final class CommandMonitor {
+    private let operations: OperationRecorder
+    private let answered: [OperationRecorder.Place]
+    private let failed: [OperationRecorder.Place]
+    private var hits = [Int](repeating: 0, count: Command.Family.allCases.count)
+    private var hitsNs = 0
+
+    init(_ operations: OperationRecorder) {
+        self.operations = operations
+        answered = Command.Family.allCases.map { operations.place(operation: "redis_\($0.label)") }
+        failed = Command.Family.allCases.map { operations.place(operation: "redis_\($0.label)", status: "error") }
+    }
+
+    func note(_ family: Command.Family, durationNs: Int, isError: Bool) {
+        let place = isError ? failed[Int(family.rawValue)] : answered[Int(family.rawValue)]
+        operations.record(place, duration: .nanoseconds(durationNs))
+    }
+
+    func noteHit(_ family: Command.Family) { hits[Int(family.rawValue)] += 1 }
+
+    /// The longest that a round with hits has taken since the last flush.
+    func noteRound(ns: Int) { hitsNs = max(hitsNs, ns) }
+
+    func flush() {
+        for (family, count) in hits.enumerated() where count > 0 {
+            operations.record(answered[family], duration: .nanoseconds(hitsNs), count: count)
+            hits[family] = 0
+        }
+        hitsNs = 0
+    }
+}

@@ -1,0 +1,11 @@
+import Synchronization
+
+/// Whether what the local level holds may be served: while the connection that tells of changes is alive and caught up.
+/// Any thread may ask.
+final class Freshness: Sendable {
+    private let isConfirmed = Atomic<Bool>(false)
+
+    var isLive: Bool { isConfirmed.load(ordering: .acquiring) }
+
+    func set(_ isLive: Bool) { isConfirmed.store(isLive, ordering: .releasing) }
+}

@@ -1,0 +1,237 @@
+import Runtime
+import Synchronization
+
+/// The connection on which Redis tells of every change: `CLIENT TRACKING ON REDIRECT <itself> BCAST` and
+/// `SUBSCRIBE __redis__:invalidate`, which works in RESP2 and makes one connection the sign of life of the whole local level.
+///
+/// While it is down, silent or in doubt, nothing is served from the local level; when it is back, the local level begins
+/// empty. All but `whenCaughtUp`, `doubt` and `isLive` belongs to the loop's thread.
+final class InvalidationFeed: StreamOwner, @unchecked Sendable {
+    private enum Phase {
+        case down
+        /// Waits for the replies to what was said on connecting: so many, and the own number.
+        case greeting(missing: Int)
+        case tracking
+        case subscribing
+        case live
+    }
+
+    private let relay: Relay
+    private let local: LocalLevel
+    private var connection: StreamConnection?
+    private var skimmer = ReplySkimmer()
+    private var phase = Phase.down
+    private var lastHeardMs = 0
+    private var retryMs = InvalidationFeed.firstRetryMs
+    /// Numbers the pings; each pong says which.
+    private var pings = 0
+    private var waiting: [Int: [() -> Void]] = [:]
+    /// The ping whose pong ends the doubt.
+    private var doubtEnds: Int?
+    private var hasEnded = false
+
+    private static let firstRetryMs = 50
+    private static let longestRetryMs = 2000
+    private static let channel = Array("__redis__:invalidate".utf8)
+
+    init(_ relay: Relay, _ local: LocalLevel) {
+        self.relay = relay
+        self.local = local
+    }
+
+    var isLive: Bool { local.freshness.isLive }
+
+    func start() {
+        connect()
+        beat()
+    }
+
+    func end() {
+        hasEnded = true
+        connection?.close()
+    }
+
+    // MARK: For everybody
+
+    /// Calls `body` on the loop once everything has been heard that Redis had told before now. Any thread.
+    func whenCaughtUp(on loop: EventLoop, _ body: @escaping () -> Void) {
+        let work = Handed(body)
+        if loop === relay.loop { return ask { work.body() } }
+        relay.loop.post { [self] in ask { loop.post { work.body() } } }
+    }
+
+    /// Another connection to the same Redis was lost: perhaps it has been restarted. Nothing is served until the feed has
+    /// proved to be alive. Any thread.
+    func doubt() {
+        local.freshness.set(false)
+        relay.loop.post { [self] in
+            guard case .live = phase else { return }
+            doubtEnds = ping()
+        }
+    }
+
+    // MARK: Connecting
+
+    private func connect() {
+        guard !hasEnded, connection == nil else { return }
+        guard let fresh = relay.connect() else { return retry() }
+        fresh.owner = self
+        (connection, skimmer, lastHeardMs) = (fresh, ReplySkimmer(), relay.loop.nowMs)
+        let greeting = relay.greeting(for: Identity())
+        for (command, _) in greeting { fresh.send(command.span) }
+        fresh.send { $0.append(command: ["CLIENT", "ID"]) }
+        phase = .greeting(missing: greeting.count)
+    }
+
+    private func retry() {
+        relay.loop.after(milliseconds: retryMs) { [weak self] in self?.connect() }
+        retryMs = min(retryMs * 2, Self.longestRetryMs)
+    }
+
+    func closed(_ connection: StreamConnection) {
+        local.freshness.set(false)
+        if case .live = phase { relay.metrics.feedLosses.add() }
+        (self.connection, phase, doubtEnds) = (nil, .down, nil)
+        // Nothing is served now, so those who wait for news have nothing to fear.
+        let waiting = waiting
+        self.waiting = [:]
+        for bodies in waiting.values { for body in bodies { body() } }
+        if !hasEnded { retry() }
+    }
+
+    func drained(_ connection: StreamConnection) {}
+
+    /// Proves every half second that the connection is alive.
+    private func beat() {
+        relay.loop.after(milliseconds: 500) { [weak self] in
+            guard let self, !hasEnded else { return }
+            if let connection {
+                if relay.loop.nowMs - lastHeardMs > relay.options.feedTimeoutMs {
+                    Log.warn("the connection that tells of changes is silent", ["upstream": "\(relay.options.address)"])
+                    connection.close()
+                } else if case .live = phase {
+                    _ = ping()
+                }
+            }
+            beat()
+        }
+    }
+
+    private func ask(_ body: @escaping () -> Void) {
+        guard case .live = phase, connection != nil else { return body() }
+        waiting[ping(), default: []].append(body)
+    }
+
+    private func ping() -> Int {
+        pings += 1
+        let number = pings
+        connection?.send { $0.append(command: ["PING", "\(number)"]) }
+        return number
+    }
+
+    // MARK: Hearing
+
+    func received(_ connection: StreamConnection) {
+        lastHeardMs = relay.loop.nowMs
+        var isBroken = false
+        connection.takeInput { input in
+            var taken = 0
+            while taken < input.count {
+                let rest = input.extracting(droppingFirst: taken)
+                switch skimmer.next(in: rest) {
+                case .incomplete: return taken
+                case .failed:
+                    isBroken = true
+                    return input.count
+                case .reply(let reply):
+                    taken += reply.length
+                    guard hear(rest.extracting(first: reply.length), reply.kind) else {
+                        isBroken = true
+                        return input.count
+                    }
+                }
+            }
+            return taken
+        }
+        if isBroken { connection.close() }
+    }
+
+    /// - Returns: false when the connection is of no use.
+    private func hear(_ reply: Span<UInt8>, _ kind: ReplySkimmer.Kind) -> Bool {
+        switch phase {
+        case .down: return false
+        case .greeting(let missing) where missing > 0: phase = .greeting(missing: missing - 1)
+        case .greeting:
+            guard kind == .integer, let id = reply.strictInteger(in: 1..<reply.count - 2) else {
+                return refused(reply, by: "CLIENT ID")
+            }
+            connection?.send { $0.append(command: ["CLIENT", "TRACKING", "ON", "REDIRECT", "\(id)", "BCAST"]) }
+            phase = .tracking
+        case .tracking:
+            guard kind == .status else { return refused(reply, by: "CLIENT TRACKING") }
+            connection?.send { bytes in
+                bytes.append(arrayOf: 2)
+                bytes.append(bulk: "SUBSCRIBE")
+                bytes.append(bulk: Self.channel.span)
+            }
+            phase = .subscribing
+        case .subscribing:
+            guard kind == .array else { return refused(reply, by: "SUBSCRIBE") }
+            phase = .live
+            retryMs = Self.firstRetryMs
+            local.invalidateAll()
+            relay.metrics.invalidations.flushes.add()
+            local.freshness.set(true)
+            Log.info("the local level of the cache is in use", ["upstream": "\(relay.options.address)"])
+        case .live: return hearMessage(reply, kind)
+        }
+        return true
+    }
+
+    private func refused(_ reply: Span<UInt8>, by command: String) -> Bool {
+        retryMs = Self.longestRetryMs
+        Log.error(
+            "the local level of the cache stays off: Redis refused \(command)",
+            ["reply": String(decoding: reply.copy(0..<min(reply.count, 200)), as: UTF8.self)])
+        return false
+    }
+
+    private func hearMessage(_ reply: Span<UInt8>, _ kind: ReplySkimmer.Kind) -> Bool {
+        guard kind == .array else { return false }
+        var parts = ReplyParts(of: reply)
+        guard let head = parts.next(in: reply) else { return false }
+        if reply.isWord("pong", head) {
+            guard let number = parts.next(in: reply).flatMap({ reply.strictInteger(in: $0) }) else { return false }
+            return heardPong(number)
+        }
+        guard reply.isWord("message", head), let channel = parts.next(in: reply),
+            reply.extracting(channel).hasSameBytes(as: Self.channel.span)
+        else { return false }
+        guard var keys = parts.nextArray(in: reply) else {
+            relay.metrics.invalidations.flushes.add()
+            local.invalidateAll()
+            return true
+        }
+        while let key = keys.next(in: reply) {
+            relay.metrics.invalidations.heard.add()
+            local.invalidate(reply.extracting(key))
+            relay.heardInvalidation(of: reply.extracting(key))
+        }
+        return true
+    }
+
+    private func heardPong(_ number: Int) -> Bool {
+        for body in waiting.removeValue(forKey: number) ?? [] { body() }
+        if let end = doubtEnds, number >= end {
+            doubtEnds = nil
+            local.freshness.set(true)
+        }
+        return true
+    }
+}
+
+/// Work that one thread hands to another, and does not touch afterwards.
+private final class Handed: @unchecked Sendable {
+    let body: () -> Void
+    init(_ body: @escaping () -> Void) { self.body = body }
+}

@@ -1,0 +1,47 @@
+import Runtime
+
+/// Where Redis is, and how the proxy deals with it.
+public struct RelayOptions: Sendable {
+    public let address: StreamAddress
+    /// The proxy's own; nil for the default user without a password.
+    let credentials: Credentials?
+    /// In which a client begins.
+    public let database: Int
+    /// Shared by the clients of a loop, for each identity.
+    public var connections = 2
+    /// A connection that does not answer its first question for so long is given up.
+    public var connectTimeoutMs = 1000
+    /// A connection that owes a reply for so long is given up, with all that wait for it.
+    public var timeoutMs = 10_000
+    /// The same for commands that are known to take long.
+    public var slowTimeoutMs = 120_000
+    /// The local level is not served when Redis has been silent for so long.
+    public var feedTimeoutMs = 2000
+    /// Commands that take longer are listed.
+    public var slowCommandMs = 10
+
+    public init(_ address: StreamAddress, user: String?, password: String?, database: Int) {
+        self.address = address
+        self.database = database
+        credentials = password.map { Credentials(user: user.map { Array($0.utf8) }, password: Array($0.utf8)) }
+    }
+}
+
+/// What the proxy itself says to clients and to Redis.
+enum RelayText {
+    static let unreachable = "ERR Redis cannot be reached"
+
+    static let ping: [UInt8] = {
+        var bytes: [UInt8] = []
+        bytes.append(command: ["PING"])
+        return bytes
+    }()
+}
+
+extension Array where Element == UInt8 {
+    /// A command as it goes over the wire.
+    mutating func append(command words: [String]) {
+        append(arrayOf: words.count)
+        for word in words { append(bulk: word) }
+    }
+}

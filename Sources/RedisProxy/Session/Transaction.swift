@@ -1,0 +1,38 @@
+import Runtime
+
+/// A transaction of one client: from `WATCH` or `MULTI` to what ends it, on a connection that is the client's meanwhile.
+struct Transaction {
+    let upstream: Upstream
+    private var isQueueing = false
+    /// Its last command was passed on.
+    private(set) var isEnding = false
+    /// What the commands that were queued may change once they are carried out.
+    private var queued = Settlement.none
+
+    init(on upstream: Upstream) { self.upstream = upstream }
+
+    /// Whether a command begins one.
+    static func begins(with words: [Range<Int>], in bytes: Span<UInt8>) -> Bool {
+        bytes.isWord("multi", words[0]) || bytes.isWord("watch", words[0])
+    }
+
+    /// Takes the next command.
+    ///
+    /// - Parameter settlement: what the command would change if it were carried out at once.
+    /// - Returns: what is to be forgotten when its reply comes.
+    mutating func take(_ words: [Range<Int>], in bytes: Span<UInt8>, _ settlement: Settlement) -> Settlement {
+        if bytes.isWord("multi", words[0]) {
+            isQueueing = true
+        } else if bytes.isWord("exec", words[0]) {
+            isEnding = isQueueing
+            return queued
+        } else if bytes.isWord("discard", words[0]) {
+            isEnding = isQueueing
+        } else if bytes.isWord("unwatch", words[0]) {
+            isEnding = !isQueueing
+        } else if isQueueing {
+            queued.merge(settlement)
+        }
+        return settlement
+    }
+}

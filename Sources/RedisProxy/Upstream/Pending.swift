@@ -1,0 +1,21 @@
+import Runtime
+
+/// A command that was sent to Redis, and what becomes of its reply.
+struct Pending {
+    /// Who is answered, and for which of its commands.
+    var session: RelaySession?
+    var sequence = 0
+    /// What is to be kept of the reply: all of it, or of an `MGET` the values in the order of its keys. Nil where somebody
+    /// else fetches the same, or nobody may.
+    var fetches: [Fetch?] = []
+    /// The reply tells how long a key of the only fetch lives.
+    var isLifetime = false
+    var settlement = Settlement.none
+    /// May have been carried out when the connection is lost.
+    var isWrite = false
+    var family = Command.Family.unknown
+    var name: Command.ID?
+    var sentNs = 0
+    /// For what the proxy asks on its own behalf; nil when the connection was lost.
+    var taken: ((_ reply: [UInt8]?, _ kind: ReplySkimmer.Kind) -> Void)?
+}

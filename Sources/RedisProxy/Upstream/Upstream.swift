@@ -1,0 +1,201 @@
+import Runtime
+
+/// One connection to Redis. Replies come in the order of the commands, and each goes to whoever is next in line; a client
+/// that has gone keeps its place there, so that its reply goes to nobody else. Connects when it is first asked, and again
+/// after it was lost. For the loop's thread.
+final class Upstream: StreamOwner {
+    enum Use { case fast, slow, leased }
+
+    private unowned let relay: Relay
+    let identity: Identity
+    let use: Use
+    private var connection: StreamConnection?
+    private var skimmer = ReplySkimmer()
+    private var line = FIFO<Pending>()
+    /// When the connection was begun, until it has answered for the first time.
+    private var greetedMs: Int?
+    private var lastReplyMs = 0
+    /// Once nobody is in line, everything goes to this client as it is.
+    private weak var only: OwnConnection?
+
+    /// With so much unsent, clients wait.
+    private static let mostUnsentBytes = 4 << 20
+
+    init(_ relay: Relay, _ identity: Identity, _ use: Use) {
+        self.relay = relay
+        self.identity = identity
+        self.use = use
+    }
+
+    var isConnected: Bool { connection != nil }
+    var isCongested: Bool { (connection?.unsentBytes ?? 0) >= Self.mostUnsentBytes }
+    var isIdle: Bool { line.isEmpty }
+
+    // MARK: Asking
+
+    /// Sends a command; `pending` is answered whatever happens.
+    func ask(_ command: Span<UInt8>, _ pending: Pending) {
+        guard let connection = connected() else { return lose(pending, mayHaveRun: false) }
+        line.append(pending)
+        connection.send(command)
+    }
+
+    /// Asks on the proxy's own behalf.
+    func ask(_ command: [UInt8], _ taken: @escaping (_ reply: [UInt8]?, _ kind: ReplySkimmer.Kind) -> Void) {
+        var pending = Pending()
+        pending.taken = taken
+        ask(command.span, pending)
+    }
+
+    private func connected() -> StreamConnection? {
+        if let connection { return connection }
+        guard relay.breaker.mayConnect(nowMs: relay.loop.nowMs) else { return nil }
+        guard let fresh = relay.connect() else {
+            relay.failedToConnect()
+            return nil
+        }
+        fresh.owner = self
+        (connection, skimmer) = (fresh, ReplySkimmer())
+        (greetedMs, lastReplyMs) = (relay.loop.nowMs, relay.loop.nowMs)
+        relay.metrics.upstreams.opened(use)
+        greet(fresh)
+        return fresh
+    }
+
+    private func greet(_ connection: StreamConnection) {
+        for (command, isCritical) in relay.greeting(for: identity) {
+            var pending = Pending()
+            pending.taken = { [unowned relay] reply, kind in
+                if isCritical, kind == .error, let reply { relay.noteRefusedGreeting(reply) }
+            }
+            line.append(pending)
+            connection.send(command.span)
+        }
+        var pending = Pending()
+        pending.taken = { [weak self] reply, _ in
+            guard let self, reply != nil else { return }
+            greetedMs = nil
+            relay.connectionAnswered()
+        }
+        line.append(pending)
+        connection.send { bytes in
+            bytes.append(arrayOf: 1)
+            bytes.append(bulk: "PING")
+        }
+    }
+
+    // MARK: Being answered
+
+    func received(_ connection: StreamConnection) {
+        lastReplyMs = relay.loop.nowMs
+        var fault: ReplyFault?
+        connection.takeInput { input in
+            var taken = 0
+            while taken < input.count {
+                let rest = input.extracting(droppingFirst: taken)
+                if let only, line.isEmpty {
+                    only.passed(rest)
+                    return input.count
+                }
+                switch skimmer.next(in: rest) {
+                case .incomplete: return taken
+                case .failed(let found):
+                    fault = found
+                    return input.count
+                case .reply(let reply):
+                    taken += reply.length
+                    guard reply.kind != .push else { continue }
+                    deliver(rest.extracting(first: reply.length), reply.kind)
+                    guard connection.isOpen else { return input.count }
+                }
+            }
+            return taken
+        }
+        guard let fault else { return }
+        Log.error("Redis sent what is no reply", ["upstream": "\(relay.options.address)", "fault": "\(fault)"])
+        connection.close()
+    }
+
+    private func deliver(_ reply: Span<UInt8>, _ kind: ReplySkimmer.Kind) {
+        guard let pending = line.popFirst() else { return }
+        if let taken = pending.taken { return taken(reply.copy(0..<reply.count), kind) }
+        guard !pending.isLifetime else {
+            for fetch in pending.fetches { fetch?.takeLifetime(reply) }
+            return
+        }
+        Fetch.take(reply, kind, for: pending.fetches, nowMs: relay.loop.nowMs)
+        guard let session = pending.session else { return }
+        relay.note(pending, replyBytes: reply.count, isError: kind == .error)
+        guard !pending.settlement.isNone else { return session.answer(pending.sequence, reply) }
+        if case .caughtUp = pending.settlement, let feed = relay.feed, feed.isLive {
+            let copy = reply.copy(0..<reply.count)
+            return feed.whenCaughtUp(on: relay.loop) {
+                session.settled()
+                session.answer(pending.sequence, copy.span)
+            }
+        }
+        relay.reader?.local.apply(pending.settlement)
+        session.settled()
+        session.answer(pending.sequence, reply)
+    }
+
+    func drained(_ connection: StreamConnection) { relay.upstreamDrained() }
+
+    // MARK: Being lost
+
+    func closed(_ connection: StreamConnection) {
+        self.connection = nil
+        relay.metrics.upstreams.closed(use)
+        if greetedMs != nil { relay.failedToConnect() }
+        greetedMs = nil
+        relay.feed?.doubt()
+        let waiting = line
+        line = FIFO()
+        lose(all: waiting, mayHaveRun: connection.hasSent)
+        only?.lost()
+    }
+
+    private func lose(all waiting: FIFO<Pending>, mayHaveRun: Bool) {
+        var waiting = waiting
+        while let pending = waiting.popFirst() { lose(pending, mayHaveRun: mayHaveRun) }
+    }
+
+    private func lose(_ pending: Pending, mayHaveRun: Bool) {
+        pending.taken?(nil, .error)
+        for fetch in pending.fetches { fetch?.abandon() }
+        guard !pending.isLifetime, let session = pending.session else { return }
+        if !pending.settlement.isNone {
+            relay.reader?.local.apply(pending.settlement)
+            session.settled()
+        }
+        session.lost(pending.sequence, mayHaveRun: mayHaveRun && pending.isWrite)
+    }
+
+    /// Closes the connection when Redis owes an answer for too long.
+    func checkDeadline(nowMs: Int) {
+        guard let connection else { return }
+        if let greetedMs, nowMs - greetedMs > relay.options.connectTimeoutMs {
+            Log.warn("Redis does not answer", ["upstream": "\(relay.options.address)"])
+            return connection.close()
+        }
+        guard let oldest = line.first, oldest.sentNs > 0, use != .leased else { return }
+        let limitMs = use == .slow ? relay.options.slowTimeoutMs : relay.options.timeoutMs
+        guard nowMs - max(oldest.sentNs / 1_000_000, lastReplyMs) > limitMs else { return }
+        relay.metrics.timeouts.add()
+        relay.breaker.failed(nowMs: nowMs)
+        Log.warn("Redis owes a reply for too long", ["upstream": "\(relay.options.address)"])
+        connection.close()
+    }
+
+    func close() { connection?.close() }
+
+    // MARK: One client's alone
+
+    /// From the next reply that nobody in line waits for, everything is passed to this client.
+    func give(to only: OwnConnection) { self.only = only }
+
+    func pass(_ bytes: Span<UInt8>) { connection?.send(bytes) }
+    var unsentBytes: Int { connection?.unsentBytes ?? 0 }
+    func pause() { connection?.pause() }
+    func resume() { connection?.resume() }
+}
