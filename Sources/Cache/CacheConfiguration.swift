@@ -75,7 +75,7 @@ extension CacheClass {
             "cache.max_age", default: .seconds(86_400), "No entry gets older, whatever lifetime is asked for it.",
             in: .milliseconds(1)...CacheClass.longest)
         negativeTTL = try settings.read(
-            "cache.negative_ttl", default: .zero, "How long \"there is no such thing\" is kept; 0 not to keep it.",
+            "cache.negative_ttl", default: .seconds(60), "How long \"there is no such thing\" is kept; 0 not to keep it.",
             in: .zero...CacheClass.longest)
         writeMode = try settings.read(
             "cache.write", oneOf: WriteMode.self, default: .aside, "What becomes of writes.")

@@ -124,12 +124,19 @@ final class LocalReader {
 
     /// Says that the question is about to be put to Redis.
     ///
-    /// - Parameter isRefresh: the answer is here, and is to be replaced.
-    func begin(_ question: Question, _ identity: Identity, isRefresh: Bool = false, nowMs: Int) -> Start {
+    /// - Parameters:
+    ///   - isRefresh: the answer is here, and is to be replaced.
+    ///   - mayFollow: whether the caller would wait for somebody else's fetch.
+    func begin(
+        _ question: Question, _ identity: Identity, isRefresh: Bool = false, mayFollow: Bool = false, nowMs: Int
+    ) -> Start {
         local.willHold(database: identity.database, isReply: question.command != nil)
         guard question.command == nil, question.keys.count > 1 else {
             let tags = question.command == nil ? [] : question.keys.map { CacheTag($0) }
-            return begin(question.keys, question.command, tags, identity, isRefresh: isRefresh, nowMs: nowMs)
+            let start = begin(question.keys, question.command, tags, identity, isRefresh: isRefresh, nowMs: nowMs)
+            guard case .follow(let wait) = start, !mayFollow || !local.features.isOn(.singleFlight) else { return start }
+            local.cache.wait(for: wait) { _ in }
+            return .fetches([nil])
         }
         let fetches = question.keys.map { key in
             switch begin([key], nil, [], identity, isRefresh: isRefresh, nowMs: nowMs) {
@@ -157,10 +164,7 @@ final class LocalReader {
         switch local.cache.beginFill(name.span, in: id, tags: tags, isRefresh: isRefresh, nowMs: nowMs) {
         case .lead(let token):
             return .fetches([Fetch(local, token, name: name, keys: keys.count, tags: tags, sentMs: nowMs)])
-        case .follow(let wait):
-            guard !local.features.isOn(.singleFlight) || isRefresh else { return .follow(wait) }
-            local.cache.wait(for: wait) { _ in }
-            return .fetches([nil])
+        case .follow(let wait): return .follow(wait)
         case .present, .crowded: return .fetches([nil])
         }
     }

@@ -37,6 +37,8 @@ final class RelaySession: StreamOwner {
     private var isEnding = false
     /// Where the commands go whose replies have not come.
     private var current: Upstream?
+    /// Somebody else's fetch brought nothing: the next command fetches for itself.
+    private var hasFollowedInVain = false
     /// Own writes under way, and what they may touch (`Settlement.mask`).
     private var unsettledWrites = 0
     private var unsettledMask: UInt64 = 0
@@ -168,7 +170,9 @@ final class RelaySession: StreamOwner {
             case .bypass(let reason): relay.metrics.bypassed(reason)
             case .missed(let question):
                 guard mayGo(to: upstream) else { return false }
-                switch reader.begin(question, identity, nowMs: relay.loop.nowMs) {
+                let mayFollow = !hasFollowedInVain
+                hasFollowedInVain = false
+                switch reader.begin(question, identity, mayFollow: mayFollow, nowMs: relay.loop.nowMs) {
                 case .follow(let wait):
                     follow(wait, reader)
                     return false
@@ -207,7 +211,12 @@ final class RelaySession: StreamOwner {
         hold = .event
         let session = Returning(self)
         let loop = relay.loop
-        reader.local.cache.wait(for: wait) { _ in loop.post { session.session.goOn() } }
+        reader.local.cache.wait(for: wait) { end in
+            loop.post {
+                session.session.hasFollowedInVain = end != .filled
+                session.session.goOn()
+            }
+        }
     }
 
     /// A session on its way through another thread, which does not touch it.
