@@ -2,7 +2,7 @@ import Runtime
 
 /// A throw-away Redis Cluster on loopback. It has all its slots, and every node knows every other.
 public final class LocalRedisCluster: Sendable {
-    /// Masters first, as long as none fails.
+    /// Masters first, until one fails.
     public let nodes: [LocalRedis]
 
     private init(nodes: [LocalRedis]) { self.nodes = nodes }
@@ -25,7 +25,7 @@ public final class LocalRedisCluster: Sendable {
             folder: nodes[0].server.folder)
         let cluster = LocalRedisCluster(nodes: nodes)
         let deadline = Deadline.after(patience)
-        while try await !cluster.isWhole(replicas) {
+        while try await !cluster.isWhole() {
             guard !deadline.hasPassed else {
                 throw LocalServerError.notReady(
                     program: "redis cluster", after: patience, log: try await nodes[0].command("CLUSTER", "NODES"))
@@ -35,14 +35,13 @@ public final class LocalRedisCluster: Sendable {
         return cluster
     }
 
-    /// Whether every node says that all is well and tells of as many replicas as there are.
-    private func isWhole(_ replicas: Int) async throws -> Bool {
+    /// Whether every node says that all is well and of all the others.
+    private func isWhole() async throws -> Bool {
         for node in nodes {
             guard try await node.command("CLUSTER", "INFO").contains("cluster_state:ok") else { return false }
-            let lines = try await node.command("CLUSTER", "NODES").split(separator: "\n")
-            guard lines.count == nodes.count else { return false }
-            let masters = nodes.count / (1 + replicas)
-            guard lines.count(where: { $0.contains("slave") }) == nodes.count - masters else { return false }
+            // Replicas are among them once they have copied their master.
+            let slots = try await node.command("CLUSTER", "SLOTS").split(separator: "\n")
+            guard nodes.allSatisfy({ slots.contains("\($0.port)") }) else { return false }
         }
         return true
     }

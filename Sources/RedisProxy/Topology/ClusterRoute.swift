@@ -14,7 +14,8 @@ public enum ClusterRoute: Hashable, Sendable {
     case anyNode
     /// About a single node: always to the same, so that what it tells one time fits what it told before.
     case oneNode
-    /// About the connection it comes on: to the node of the client's own connection, or answered by the proxy.
+    /// About the connection it comes on: to the node of the client's own connection, or answered by the proxy. `MULTI` has
+    /// to wait for the first key that follows, because a transaction is one node's.
     case connection
     /// To all masters, whose replies become one.
     case everyMaster(FanOut.Merge)
@@ -56,12 +57,13 @@ public enum ClusterRoute: Hashable, Sendable {
     }
 
     /// Commands without keys, and those that are routed in spite of what their rows say.
-    private static let byName: [(ClusterRoute, [String])] = [
+    static let byName: [(ClusterRoute, [String])] = [
         (
             .anyNode,
             [
                 "acl|cat", "acl|genpass", "acl|whoami", "cluster|info", "cluster|keyslot", "cluster|nodes",
-                "cluster|replicas", "cluster|shards", "cluster|slaves", "cluster|slots", "command|count", "command|docs",
+                "cluster|replicas", "cluster|shards", "cluster|slaves", "cluster|slots", "command|count",
+                "command|docs",
                 "command|getkeys", "command|getkeysandflags", "command|info", "command|list", "echo", "lolwut",
                 "pfselftest", "ping", "psubscribe", "publish", "punsubscribe", "subscribe", "time", "unsubscribe",
                 // Refused by every node of a cluster, each in its own words.
@@ -72,7 +74,8 @@ public enum ClusterRoute: Hashable, Sendable {
             .oneNode,
             [
                 "acl|dryrun", "acl|getuser", "acl|list", "acl|log", "acl|users", "bgrewriteaof", "bgsave",
-                "cluster|count-failure-reports", "cluster|links", "cluster|myid", "config|get", "debug", "function|dump",
+                "cluster|count-failure-reports", "cluster|links", "cluster|myid", "config|get", "debug",
+                "function|dump",
                 "function|list", "function|stats", "info", "lastsave", "latency|doctor", "latency|graph",
                 "latency|histogram", "latency|history", "latency|latest", "memory|doctor", "memory|malloc-stats",
                 "memory|stats", "module|list", "monitor", "pubsub|channels", "pubsub|numpat", "pubsub|numsub",
@@ -101,7 +104,8 @@ public enum ClusterRoute: Hashable, Sendable {
         (
             .everyNode(.allSucceeded),
             [
-                "acl|deluser", "acl|load", "acl|save", "acl|setuser", "config|resetstat", "config|rewrite", "config|set",
+                "acl|deluser", "acl|load", "acl|save", "acl|setuser", "config|resetstat", "config|rewrite",
+                "config|set",
                 "latency|reset", "script|flush", "script|load", "slowlog|reset",
             ]
         ),

@@ -8,6 +8,8 @@ public final class ClusterWatch: @unchecked Sendable {
     private let alarm: LoopAlarm
     private let changed: (SlotMap) -> Void
     private var isStopped = false
+    /// Whether that nobody answers has been said.
+    private var hasComplained = false
 
     /// A node answers so fast, or the next one is asked.
     private static let patienceMilliseconds = 1000
@@ -45,7 +47,7 @@ public final class ClusterWatch: @unchecked Sendable {
             switch step {
             case .ask(let node): ask(node)
             case .changed: changed(topology.map)
-            case .nobodyAnswered: Log.error("no node of the Redis cluster tells its slots")
+            case .nobodyAnswered: complain()
             }
         }
         guard !isStopped, let due = topology.due else { return }
@@ -55,14 +57,23 @@ public final class ClusterWatch: @unchecked Sendable {
         }
     }
 
+    private func complain() {
+        guard !hasComplained else { return }
+        hasComplained = true
+        Log.error("no node of the Redis cluster tells its slots; trying again every second")
+    }
+
     private func ask(_ node: NodeAddress) {
-        client.ask([["CLUSTER", "SLOTS"]], of: node, as: login, within: Self.patienceMilliseconds) { [weak self] answers in
+        client.ask([["CLUSTER", "SLOTS"]], of: node, as: login, within: Self.patienceMilliseconds) {
+            [weak self] answers in
             guard let self, !isStopped else { return }
             do throws(TopologyFault) {
                 let map = try SlotMap(slots: try answers.get()[0], asked: node)
+                hasComplained = false
                 carryOut(topology.answered(map, by: node, at: .now))
             } catch {
-                Log.debug("a node of the Redis cluster does not tell its slots", ["node": "\(node)", "why": "\(error)"])
+                Log.debug(
+                    "a node of the Redis cluster does not tell its slots", ["node": "\(node)", "why": "\(error)"])
                 carryOut(topology.failed(node, at: .now))
             }
         }

@@ -1,10 +1,10 @@
 /// What becomes of one command that a node did not carry out. One value a command, for as long as it is under way.
 public struct RedirectPolicy: Sendable {
     public enum Step: Equatable, Sendable {
-        /// Again, over a connection to this node, with `ASKING` right in front of it or not. The reply to `ASKING` is
-        /// nobody's.
+        /// Again, over a connection to this node, with `ASKING` right in front of it or not; the reply to `ASKING` is
+        /// nobody's. After `MOVED`, and only with this step, the map may be told that the slot has moved.
         case resend(to: NodeAddress, asking: Bool)
-        /// Again, after this time, to whom the map names by then.
+        /// Again, after this time, to whom the map names by then: it is in doubt, and to be asked for meanwhile.
         case retry(afterMilliseconds: Int)
         /// The error is the client's.
         case deliver

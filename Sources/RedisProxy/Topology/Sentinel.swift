@@ -22,7 +22,9 @@ public struct Sentinel: Sendable {
 
     /// What a server says of itself.
     public enum Role: Sendable {
-        case master, other, unreachable
+        case master, other
+        /// It did not answer, or refused to tell.
+        case unreachable
     }
 
     public typealias Instant = ContinuousClock.Instant
@@ -111,7 +113,7 @@ public struct Sentinel: Sendable {
         return check([address], at: now)
     }
 
-    /// A server told its role, or did not answer. `Role.other` is also for one that refused to tell.
+    /// A server told its role, or did not.
     public mutating func checked(_ address: NodeAddress, _ role: Role, at now: Instant) -> [Step] {
         guard case .checking(address, let rest) = phase else { return [] }
         switch role {

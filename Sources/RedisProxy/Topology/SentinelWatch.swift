@@ -17,6 +17,8 @@ public final class SentinelWatch: @unchecked Sendable {
     private let changed: (Change) -> Void
     private var subscriptions: [NodeAddress: TopologySubscription] = [:]
     private var isStopped = false
+    /// The server of which it was said that it does not tell its role.
+    private var complainedOf: NodeAddress?
 
     /// Sentinels and servers answer so fast, or count as gone.
     private static let patienceMilliseconds = 1000
@@ -99,9 +101,14 @@ public final class SentinelWatch: @unchecked Sendable {
 
     private func role(of address: NodeAddress, _ answers: TopologyClient.Answers) -> Sentinel.Role {
         do throws(TopologyFault) {
-            return try SentinelReplies.isMaster(try answers.get()[0]) ? .master : .other
+            let isMaster = try SentinelReplies.isMaster(try answers.get()[0])
+            complainedOf = nil
+            return isMaster ? .master : .other
         } catch {
-            Log.error("the Redis that Sentinel names does not tell its role", ["node": "\(address)", "why": "\(error)"])
+            if complainedOf != address {
+                complainedOf = address
+                Log.error("the master that Sentinels name does not answer", ["node": "\(address)", "why": "\(error)"])
+            }
             return .unreachable
         }
     }

@@ -3,13 +3,14 @@ public struct SlotMap: Sendable, Equatable {
     /// A master that has slots.
     public struct Node: Sendable, Hashable {
         public let address: NodeAddress
-        public var replicas: [NodeAddress]
+        /// Sorted.
+        public let replicas: [NodeAddress]
         /// The lowest of its slots.
         public fileprivate(set) var firstSlot: UInt16 = 0
 
         public init(_ address: NodeAddress, replicas: [NodeAddress] = []) {
             self.address = address
-            self.replicas = replicas
+            self.replicas = replicas.sorted { ($0.host, $0.port) < ($1.host, $1.port) }
         }
     }
 

@@ -13,7 +13,9 @@ extension SlotMap {
             let range = try Self.range(fields[0], fields[1])
             guard let master = try Self.address(of: fields[2], asked) else { continue }
             var replicas: [NodeAddress] = []
-            for field in fields[3...] { if let replica = try Self.address(of: field, asked) { replicas.append(replica) } }
+            for field in fields[3...] {
+                if let replica = try Self.address(of: field, asked) { replicas.append(replica) }
+            }
             parts.append((range, Node(master, replicas: replicas)))
         }
         self.init(parts)
@@ -34,7 +36,7 @@ extension SlotMap {
             else { throw .malformed("CLUSTER SHARDS: a shard without slots or nodes") }
             var master: NodeAddress?
             var replicas: [NodeAddress] = []
-            for member in members where member["health"]?.text != "fail" {
+            for member in members where member["health"]?.text == "online" {
                 guard let port = member[usesTLS ? "tls-port" : "port"],
                     let address = try Self.address(member["endpoint"] ?? .null, port, member["ip"], asked)
                 else { continue }

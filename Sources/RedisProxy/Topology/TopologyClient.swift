@@ -65,8 +65,9 @@ public final class TopologyClient: @unchecked Sendable {
         return subscription
     }
 
-    private func find(_ node: NodeAddress, _ found: @escaping @Sendable (Result<StreamConnection, TopologyFault>) -> Void)
-    {
+    private func find(
+        _ node: NodeAddress, _ found: @escaping @Sendable (Result<StreamConnection, TopologyFault>) -> Void
+    ) {
         let loop = loop
         @Sendable func connect(_ address: Result<StreamAddress, TopologyFault>) {
             loop.post {

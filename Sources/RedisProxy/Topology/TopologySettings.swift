@@ -54,7 +54,9 @@ public enum TopologySettings: Sendable {
             self = nodes.isEmpty ? .single : .cluster(ClusterSettings(addresses: nodes))
             return
         }
-        guard let master, !master.isEmpty else { throw Self.wrong(settings, "redis_proxy.sentinel.master", "is missing") }
+        guard let master, !master.isEmpty else {
+            throw Self.wrong(settings, "redis_proxy.sentinel.master", "is missing")
+        }
         guard !sentinels.isEmpty else {
             throw Self.wrong(settings, "redis_proxy.sentinel.addresses", "is missing")
         }

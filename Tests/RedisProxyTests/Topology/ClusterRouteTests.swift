@@ -17,6 +17,11 @@ import Testing
         }
     }
 
+    @Test func everyNameWithARouteIsACommand() {
+        let names = ClusterRoute.byName.flatMap(\.1)
+        #expect(Set(names).isSubset(of: CommandTable.shared.commands.map(CommandTable.shared.fullName)))
+    }
+
     /// What `COMMAND` of Redis advises to clients of a cluster, and where we go another way.
     @Test func routesFollowTheAdviceOfRedis() async throws {
         let redis = try await LocalRedis.start()
@@ -43,7 +48,9 @@ import Testing
                 default: nil
                 }
             let route = ClusterRoute(command)
-            if let expected { #expect(route == expected, "\(name)") } else {
+            if let expected {
+                #expect(route == expected, "\(name)")
+            } else {
                 #expect(route == .oneNode || route == .anyNode, "\(name)")
             }
         }
