@@ -47,7 +47,7 @@ public final class TopologyClient: @unchecked Sendable {
         }
         conversations[ObjectIdentifier(conversation)] = conversation
         after(milliseconds) { conversation.end(.timedOut(milliseconds: milliseconds)) }
-        find(node) { conversation.begin($0) }
+        connect(to: node) { conversation.begin($0) }
     }
 
     /// Listens to one channel until the connection is lost, or `close` is called.
@@ -61,12 +61,15 @@ public final class TopologyClient: @unchecked Sendable {
         lost: @escaping (TopologyFault) -> Void
     ) -> TopologySubscription {
         let subscription = TopologySubscription(channel, login, heard: heard, lost: lost)
-        find(node) { [weak subscription] in subscription?.begin($0) }
+        connect(to: node) { [weak subscription] in subscription?.begin($0) }
         return subscription
     }
 
-    private func find(
-        _ node: NodeAddress, _ found: @escaping @Sendable (Result<StreamConnection, TopologyFault>) -> Void
+    /// Begins to connect to a node, whose name is looked up first where it has one.
+    ///
+    /// - Parameter found: is called exactly once, but not before this call has returned. A connection may still fail.
+    func connect(
+        to node: NodeAddress, _ found: @escaping @Sendable (Result<StreamConnection, TopologyFault>) -> Void
     ) {
         let loop = loop
         @Sendable func connect(_ address: Result<StreamAddress, TopologyFault>) {

@@ -57,4 +57,16 @@ import Testing
             reply("*2|$15|562949953421312|*0|", to: "0")
                 == "-ERR the node's cursor 562949953421312 leaves no room for the node|")
     }
+
+    @Test(arguments: [111] as [UInt64]) func mutatedRepliesNeverTrap(_ seed: UInt64) {
+        var random = Seeded(seed)
+        for _ in 0..<20_000 {
+            var bytes = wire("*2|$10|1234567890|*1|$1|k|")
+            for _ in 0..<2 { bytes[Int.random(in: 0..<bytes.count, using: &random)] = random.protocolByte() }
+            bytes.removeLast(Int.random(in: 0..<bytes.count, using: &random))
+            var output: [UInt8] = []
+            scan("\(random.next() >> UInt64.random(in: 0...63, using: &random))")?.append(
+                bytes.span, in: map, to: &output)
+        }
+    }
 }

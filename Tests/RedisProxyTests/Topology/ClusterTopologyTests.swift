@@ -71,4 +71,48 @@ import Testing
         #expect(topology.answered(split, by: node(8), at: start) == [.changed])
         #expect(topology.answered(whole, by: node(8), at: start) == [])
     }
+
+    @Test(arguments: [121, 122] as [UInt64]) func whateverHappensOneIsAskedOrATimeIsSet(_ seed: UInt64) {
+        var random = Seeded(seed)
+        var topology = ClusterTopology(seeds: [node(7), node(8)], at: start)
+        var now = start
+        var asked: NodeAddress?
+        var lastRound: ContinuousClock.Instant?
+        for _ in 0..<2000 {
+            now += .milliseconds(Int.random(in: 0...700, using: &random))
+            let former = topology.map
+            let version = topology.version
+            var steps: [ClusterTopology.Step] = []
+            var isNewRound = false
+            switch Int.random(in: 0..<5, using: &random) {
+            case 0:
+                isNewRound = asked == nil
+                steps = topology.tick(at: now)
+            case 1:
+                isNewRound = asked == nil
+                steps = topology.moved(random.pick([0, 5, 500]), to: node(random.pick([1, 2])), at: now)
+            case 2:
+                isNewRound = asked == nil
+                steps = topology.doubted(at: now)
+            case 3:
+                guard let node = asked else { continue }
+                asked = nil
+                steps = topology.answered(random.pick([whole, split, SlotMap()]), by: node, at: now)
+            default:
+                guard let node = asked else { continue }
+                asked = nil
+                steps = topology.failed(node, at: now)
+            }
+            #expect(steps.contains(.changed) == (topology.map != former), "seed \(seed)")
+            #expect((topology.version > version) == (topology.map != former), "seed \(seed)")
+            for case .ask(let node) in steps {
+                #expect(asked == nil, "seed \(seed)")
+                asked = node
+                guard isNewRound else { continue }
+                if let lastRound { #expect(now >= lastRound + .seconds(1), "seed \(seed)") }
+                lastRound = now
+            }
+            #expect((topology.due == nil) == (asked != nil), "seed \(seed)")
+        }
+    }
 }

@@ -183,6 +183,22 @@ import Testing
         }
     }
 
+    @Test(arguments: [93] as [UInt64]) func mutatedRepliesNeverTrap(_ seed: UInt64) {
+        var random = Seeded(seed)
+        let examples = [
+            "*2|$9|10.0.0.11|$4|6379|", "*1|*4|$2|ip|$8|10.0.0.2|$4|port|$5|26379|", "*3|$6|master|:0|*0|",
+        ].map(wire)
+        for _ in 0..<20_000 {
+            var bytes = random.pick(examples)
+            for _ in 0..<3 { bytes[Int.random(in: 0..<bytes.count, using: &random)] = random.protocolByte() }
+            guard let reply = try? RESPValue(bytes.span) else { continue }
+            if let master = try? SentinelReplies.master(reply) { #expect(master.port > 0 && !master.host.isEmpty) }
+            for other in (try? SentinelReplies.sentinels(reply)) ?? [] { #expect(other.port > 0) }
+            _ = try? SentinelReplies.isMaster(reply)
+            _ = SentinelReplies.switched(String(decoding: bytes, as: UTF8.self), master: "main")
+        }
+    }
+
     @Test(arguments: [91, 92] as [UInt64]) func whateverHappensTheMasterWasCheckedAndSomethingIsDue(_ seed: UInt64) {
         var random = Seeded(seed)
         var sentinel = Sentinel(sentinels: [one, two, three], at: start)
