@@ -9,12 +9,15 @@ import Testing
 @Suite struct RedisProxyDifferentialTests {
     private static let clients = 5
 
+    /// Redis notices that a blocked client has waited long enough when its timer ticks.
+    private static let quickTimer = ["--hz", "500"]
+
     @Test(.timeLimit(.minutes(60)), arguments: ProxyVariant.all)
     func aClientCannotTellTheProxyFromRedis(_ variant: ProxyVariant) async throws {
         let operations = ProofSettings.count("TEST_DIFFERENTIAL_OPERATIONS", default: 20_000)
         let seed = ProofSettings.seed
-        let proxy = try await ProxyUnderTest.start(variant)
-        let plain = try await LocalRedis.start()
+        let proxy = try await ProxyUnderTest.start(variant, redis: Self.quickTimer)
+        let plain = try await LocalRedis.start(Self.quickTimer)
         let ports = Differential.Ports(proxy: proxy.port, behind: proxy.redis.port, plain: plain.port)
         let replies = try await OwnThread().run { try Self.compare(operations, seed, ports, variant) }
         print("\(variant.name): \(replies) replies compared, seed \(seed)")

@@ -74,7 +74,7 @@ enum ReplyComparison: Sendable {
             }
             return Set(sorted(ours.elements[1].elements)) == Set(sorted(theirs.elements[1].elements))
         case .near(let distance):
-            guard let left = ours.integer, let right = theirs.integer, left > 0, right > 0 else { return false }
+            guard let left = ours.integer, let right = theirs.integer, left >= 0, right >= 0 else { return false }
             return abs(left - right) <= distance
         case .shape: return (ours == .null) == (theirs == .null) && (ours.integer == nil) == (theirs.integer == nil)
         case .firstLine:
