@@ -47,7 +47,8 @@ final class Differential {
         sides = try [ports.behind, ports.plain].map { try RawClient(port: $0) }
         let first = try Pair(ports, patience: patience)
         for words in [
-            ["FLUSHALL"], ["SCRIPT", "FLUSH"], ["FUNCTION", "FLUSH"], ["CONFIG", "SET", "hash-max-listpack-entries", "128"],
+            ["FLUSHALL"], ["SCRIPT", "FLUSH"], ["FUNCTION", "FLUSH"],
+            ["CONFIG", "SET", "hash-max-listpack-entries", "128"],
             ["CONFIG", "SET", "set-max-intset-entries", "512"],
         ] {
             for client in [first.ours, first.theirs] { _ = try client.ask(words.map { Array($0.utf8) }) }
@@ -115,7 +116,8 @@ final class Differential {
     private func note(_ command: Invocation, _ comparison: ReplyComparison, answered reply: [UInt8], _ client: Int) {
         if reply == Array("+QUEUED\r\n".utf8) { return pairs[client].queued.append(comparison) }
         switch command.name {
-        case "MULTI" where reply.first == UInt8(ascii: "+"): (pairs[client].isQueueing, pairs[client].queued) = (true, [])
+        case "MULTI" where reply.first == UInt8(ascii: "+"):
+            (pairs[client].isQueueing, pairs[client].queued) = (true, [])
         case "EXEC", "DISCARD", "RESET":
             guard command.words.count == 1 else { return }
             (pairs[client].isQueueing, pairs[client].queued) = (false, [])

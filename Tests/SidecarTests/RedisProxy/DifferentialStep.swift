@@ -78,7 +78,8 @@ struct DifferentialSteps {
             let burst = (0..<count).map { _ in command(for: client) }
             guard random.chance(0.1) else { return .burst(burst, cuts: []) }
             let length = burst.reduce(0) { $0 + $1.bytes.count }
-            let cuts = (0..<Int.random(in: 1...3, using: &random)).map { _ in Int.random(in: 0..<length, using: &random) }
+            let cuts = (0..<Int.random(in: 1...3, using: &random)).map { _ in Int.random(in: 0..<length, using: &random)
+            }
             return .burst(burst, cuts: cuts.sorted())
         }
     }

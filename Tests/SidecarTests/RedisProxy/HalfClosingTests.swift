@@ -11,7 +11,8 @@ import Testing
         let (inside, outside) = (proxy.port, proxy.redis.port)
         try await OwnThread().run {
             for bytes in [
-                command("PING"), command("SET", "a", "1") + command("GET", "a") + command("PING"), Array("PING\r\n".utf8),
+                command("PING"), command("SET", "a", "1") + command("GET", "a") + command("PING"),
+                Array("PING\r\n".utf8),
                 command("MULTI") + command("GET", "a") + command("EXEC"), command("SELECT", "0") + command("GET", "a"),
             ] {
                 let answers = try [inside, outside].map { port in
@@ -20,7 +21,8 @@ import Testing
                     client.finishSending()
                     return try client.readToEnd()
                 }
-                #expect(answers[0] == answers[1], "\(readable(bytes)): \(readable(answers[0])), \(readable(answers[1]))")
+                #expect(
+                    answers[0] == answers[1], "\(readable(bytes)): \(readable(answers[0])), \(readable(answers[1]))")
             }
         }
         await proxy.stop()

@@ -33,15 +33,19 @@ import Testing
     }
 
     private static let examples: [[UInt8]] = [
-        command("SET", "a", "1") + command("GET", "a"), command("MSET", "a", "x\r\ny", "", "") + command("MGET", "a", "", "n"),
-        command("MULTI") + command("SET", "i", "1") + command("EXEC"), Array("SET inline \"a b\\x41\"\r\nGET inline\r\n".utf8),
+        command("SET", "a", "1") + command("GET", "a"),
+        command("MSET", "a", "x\r\ny", "", "") + command("MGET", "a", "", "n"),
+        command("MULTI") + command("SET", "i", "1") + command("EXEC"),
+        Array("SET inline \"a b\\x41\"\r\nGET inline\r\n".utf8),
         command("HELLO", "3") + command("HSET", "h", "f", "v") + command("HGETALL", "h") + command("DEL", "h"),
         Array("*0\r\n\r\n*-1\r\n".utf8) + command("PING"), command("EVAL", "return {1,{2,false}}", "0"),
-        command("GET") + command("NOSUCH", "x") + command("ECHO", "ü"), command("SELECT", "3") + command("SET", "a", "3"),
+        command("GET") + command("NOSUCH", "x") + command("ECHO", "ü"),
+        command("SELECT", "3") + command("SET", "a", "3"),
         command("SUBSCRIBE", "c") + command("PING") + command("UNSUBSCRIBE", "c"), Array("PING\nECHO x\n".utf8),
     ]
 
-    @Test(arguments: ProxyVariant.all) func examplesCutAtAnyByteAreAnsweredTheSame(_ variant: ProxyVariant) async throws {
+    @Test(arguments: ProxyVariant.all) func examplesCutAtAnyByteAreAnsweredTheSame(_ variant: ProxyVariant) async throws
+    {
         try await abuse(variant) { proxy, plain in
             for example in Self.examples {
                 let bytes = example + command("QUIT")
@@ -80,10 +84,13 @@ import Testing
         ]
         var texts = numbers.flatMap { ["*\($0)\r\n", "*1\r\n$\($0)\r\n", "*2\r\n$3\r\nGET\r\n$\($0)\r\n"] }
         texts += [
-            "*1\r\n*1\r\n$4\r\nPING\r\n", "*1\r\n:1\r\n", "*1\r\n+PING\r\n", "$4\r\nPING\r\n", ":1\r\n", "+OK\r\n", "-ERR\r\n",
-            "%1\r\n$1\r\na\r\n$1\r\nb\r\n", "*1\r\n$4\r\nPINGxx*1\r\n$4\r\nPING\r\n", "*1\r\n$4\nPING\n", "*1\n$4\r\nPING\r\n",
+            "*1\r\n*1\r\n$4\r\nPING\r\n", "*1\r\n:1\r\n", "*1\r\n+PING\r\n", "$4\r\nPING\r\n", ":1\r\n", "+OK\r\n",
+            "-ERR\r\n",
+            "%1\r\n$1\r\na\r\n$1\r\nb\r\n", "*1\r\n$4\r\nPINGxx*1\r\n$4\r\nPING\r\n", "*1\r\n$4\nPING\n",
+            "*1\n$4\r\nPING\r\n",
             "\r\r\n", "\0\r\n", "GET \"a\"b\r\n", "GET 'a\\'\r\n", "\"\" \r\n", "POST / HTTP/1.1\r\nHost: x\r\n\r\n",
-            "GET / HTTP/1.1\r\nHost: x\r\n\r\n", String(repeating: "*1\r\n", count: 2000), String(repeating: "x", count: 70_000),
+            "GET / HTTP/1.1\r\nHost: x\r\n\r\n", String(repeating: "*1\r\n", count: 2000),
+            String(repeating: "x", count: 70_000),
             "*1\r\n$" + String(repeating: "1", count: 70_000), "*" + String(repeating: "0", count: 70_000),
         ]
         let all = texts
@@ -103,7 +110,9 @@ import Testing
         }
     }
 
-    @Test(arguments: ProxyVariant.all) func tenThousandCommandsAtOnceAreAnsweredInOrder(_ variant: ProxyVariant) async throws {
+    @Test(arguments: ProxyVariant.all) func tenThousandCommandsAtOnceAreAnsweredInOrder(_ variant: ProxyVariant)
+        async throws
+    {
         try await abuse(variant) { proxy, _ in
             for greeting in [["PING"], ["SELECT", "0"]] {
                 let client = try RawClient(port: proxy.port)
@@ -121,7 +130,9 @@ import Testing
     }
 
     /// Asks for far more than it ever reads, on a shared connection and on one of its own.
-    @Test(arguments: ProxyVariant.all) func whoNeverReadsCostsLittleAndDelaysNobody(_ variant: ProxyVariant) async throws {
+    @Test(arguments: ProxyVariant.all) func whoNeverReadsCostsLittleAndDelaysNobody(_ variant: ProxyVariant)
+        async throws
+    {
         try await abuse(variant) { proxy, _ in
             let value = String(repeating: "v", count: 256 << 10)
             try RawClient(port: proxy.port).ask("SET", "large", value)
@@ -140,7 +151,8 @@ import Testing
     }
 
     /// Half a command each, for as long as it lasts, and bytes that come one at a time.
-    @Test(arguments: ProxyVariant.all) func manyWhoNeverFinishACommandDelayNobody(_ variant: ProxyVariant) async throws {
+    @Test(arguments: ProxyVariant.all) func manyWhoNeverFinishACommandDelayNobody(_ variant: ProxyVariant) async throws
+    {
         try await abuse(variant) { proxy, _ in
             let bytes = command("SET", "slow", String(repeating: "s", count: 100))
             let slow = try (0..<400).map { _ in try RawClient(port: proxy.port) }

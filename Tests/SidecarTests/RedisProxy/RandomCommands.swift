@@ -19,7 +19,9 @@ struct Invocation: Sendable {
 
     /// Words that an inline command can carry without quotes.
     var canBeInline: Bool {
-        words.allSatisfy { !$0.isEmpty && $0.count < 200 && $0.allSatisfy { $0 > 32 && $0 < 127 && $0 != 34 && $0 != 39 } }
+        words.allSatisfy {
+            !$0.isEmpty && $0.count < 200 && $0.allSatisfy { $0 > 32 && $0 < 127 && $0 != 34 && $0 != 39 }
+        }
     }
 
     var name: String { words.first.map { String(decoding: $0, as: UTF8.self).uppercased() } ?? "" }
@@ -53,7 +55,9 @@ struct RandomCommands {
         var words = template.map { word($0, &random) }
         // Now and then a word too many, too few, or another name.
         if random.chance(0.015) { words.append(Array(random.pick(["x", "NX", "1", "GET", ""]).utf8)) }
-        if random.chance(0.015), words.count > 1 { words.removeLast() }
+        // Without a count the dice of Redis decide.
+        let isDice = template[0].contains("RAND") || template[0] == "SPOP"
+        if !isDice, random.chance(0.015), words.count > 1 { words.removeLast() }
         let invocation = Invocation(words)
         return Invocation(words, isInline: random.chance(0.03) && invocation.canBeInline)
     }
@@ -122,11 +126,11 @@ struct RandomCommands {
         "@syntax": "return (",
         "@sha": "d3c21d0c2b9ca22f82737626a27bcaf5d288f99f",
         "@library": """
-            #!lua name=lib
-            redis.register_function('put', function(keys, args) return redis.call('SET', keys[1], args[1]) end)
-            redis.register_function('sneak', function(keys, args) return redis.call('SET', args[1], args[2]) end)
-            redis.register_function{
-              function_name='look', callback=function(keys) return redis.call('GET', keys[1]) end, flags={'no-writes'}}
-            """,
+        #!lua name=lib
+        redis.register_function('put', function(keys, args) return redis.call('SET', keys[1], args[1]) end)
+        redis.register_function('sneak', function(keys, args) return redis.call('SET', args[1], args[2]) end)
+        redis.register_function{
+          function_name='look', callback=function(keys) return redis.call('GET', keys[1]) end, flags={'no-writes'}}
+        """,
     ]
 }

@@ -5,7 +5,8 @@ import Runtime
 /// What befalls a proxy and its Redis while clients use both.
 struct StalenessChaos: Sendable {
     enum Disturbance: String, CaseIterable, Sendable {
-        case killSubscriber, killEverybody, restart, flushInside, flushOutside, swapInside, swapOutside, stop, scriptedFlush
+        case killSubscriber, killEverybody, restart, flushInside, flushOutside, swapInside, swapOutside, stop,
+            scriptedFlush
     }
 
     private let proxy: ProxyUnderTest

@@ -28,7 +28,8 @@ final class StalenessClient {
 
     /// - Parameter grace: how much later clients of the proxy are owed what this one writes.
     init(
-        _ number: Int, port: UInt16, side: KeyHistory.Side, _ keys: [VersionedKey], grace: Duration, seed: UInt64, _ log: Log
+        _ number: Int, port: UInt16, side: KeyHistory.Side, _ keys: [VersionedKey], grace: Duration, seed: UInt64,
+        _ log: Log
     ) {
         self.number = number
         self.port = port
@@ -149,7 +150,8 @@ final class StalenessClient {
         }
     }
 
-    private func judge(_ reply: Reply, _ key: VersionedKey, _ read: VersionedKey.Read, _ question: KeyHistory.Question) {
+    private func judge(_ reply: Reply, _ key: VersionedKey, _ read: VersionedKey.Read, _ question: KeyHistory.Question)
+    {
         let complaint: String?
         do {
             complaint = key.history.judge(try key.number(in: read.value(reply)), question)?.description

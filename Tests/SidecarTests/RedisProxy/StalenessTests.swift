@@ -51,7 +51,9 @@ import Testing
             told.violations.isEmpty,
             "\(variant.name), TEST_SEED=\(seed)\n\(told.violations.joined(separator: "\n"))")
         try await OwnThread().run { try Self.expectConvergence(keys, inside: inside, outside: outside) }
-        print("\(variant.name): \(told.operations) operations, \(told.reads) reads judged, \(told.lost) connections lost, \(done)")
+        print(
+            "\(variant.name): \(told.operations) operations, \(told.reads) reads judged, \(told.lost) connections lost, \(done)"
+        )
         await proxy.stop()
     }
 

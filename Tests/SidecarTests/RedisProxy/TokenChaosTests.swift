@@ -134,7 +134,9 @@ struct TokenClient {
             let queued = Array("+QUEUED\r\n".utf8)
             let bytes = command("MULTI") + command("ECHO", text) + command("EXEC")
             return Question(bytes: bytes, replies: [[okay], [queued], [Array("*1\r\n".utf8) + token]])
-        case 6: return Question(bytes: command("NOSUCH" + "\(number)x\(serial)"), replies: [[unknown("NOSUCH\(number)x\(serial)")]])
+        case 6:
+            return Question(
+                bytes: command("NOSUCH" + "\(number)x\(serial)"), replies: [[unknown("NOSUCH\(number)x\(serial)")]])
         case 7 where isSteady:
             // Nobody else writes it, and steady clients leave no write behind.
             own = token
@@ -163,7 +165,8 @@ struct TokenClient {
                 return false
             }
             guard wanted.contains(reply) else {
-                let story = "client \(number) got \(readable(reply)) instead of \(wanted.first.map { readable($0) } ?? "")"
+                let story =
+                    "client \(number) got \(readable(reply)) instead of \(wanted.first.map { readable($0) } ?? "")"
                 tally.state.withLock { $0.foreign.append(story) }
                 return false
             }

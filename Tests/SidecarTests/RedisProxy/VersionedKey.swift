@@ -53,27 +53,39 @@ struct VersionedKey: Sendable {
                 Write(commands: [["SET", name, text, "PX", milliseconds]]),
                 Write(commands: [["PSETEX", name, milliseconds, text]]),
                 Write(commands: [["MULTI"], ["SET", name, text], ["PEXPIRE", name, milliseconds], ["EXEC"]]),
-                Write(commands: [["EVAL", "return redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])", "1", name, text, milliseconds]]),
+                Write(commands: [
+                    [
+                        "EVAL", "return redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])", "1", name, text,
+                        milliseconds,
+                    ]
+                ]),
             ])
         }
         let other = "other:\(name):\(number)"
         switch kind {
         case .string:
             return random.pick([
-                Write(commands: [["SET", name, text]]), Write(commands: [["SET", name, text]]), Write(commands: [["SET", name, text]]),
-                Write(commands: [["SET", name, text, "GET"]]), Write(commands: [["GETSET", name, text]]), Write(commands: [["SETEX", name, "1000", text]]),
+                Write(commands: [["SET", name, text]]), Write(commands: [["SET", name, text]]),
+                Write(commands: [["SET", name, text]]),
+                Write(commands: [["SET", name, text, "GET"]]), Write(commands: [["GETSET", name, text]]),
+                Write(commands: [["SETEX", name, "1000", text]]),
                 Write(commands: [["MSET", "beside", "1", name, text]]),
                 Write(commands: [["MULTI"], ["SET", name, text], ["EXEC"]]),
                 Write(commands: [["WATCH", "nothing"], ["MULTI"], ["SET", name, text], ["EXEC"]]),
                 Write(commands: [["SET", other, text], ["RENAME", other, name]]),
-                Write(commands: [["SET", other, text, "EX", "10"], ["COPY", other, name, "REPLACE"], ["PERSIST", name]], store: (1, .nothing)),
-                Write(commands: [["SET", other, text, "EX", "10"], ["BITOP", "OR", name, other]], store: (1, .removed)),
+                Write(
+                    commands: [
+                        ["SET", other, text, "EX", "10"], ["COPY", other, name, "REPLACE"], ["PERSIST", name],
+                    ], store: (1, .nothing)),
+                Write(
+                    commands: [["SET", other, text, "EX", "10"], ["BITOP", "OR", name, other]], store: (1, .removed)),
                 Write(commands: [["EVAL", "return redis.call('SET', KEYS[1], ARGV[1])", "1", name, text]]),
                 Write(commands: [["EVAL", "return redis.call('SET', ARGV[1], ARGV[2])", "0", name, text]]),
             ])
         case .hash:
             return random.pick([
-                Write(commands: [["HSET", name, "f", text]]), Write(commands: [["HMSET", name, "f", text, "beside", "1"]]),
+                Write(commands: [["HSET", name, "f", text]]),
+                Write(commands: [["HMSET", name, "f", text, "beside", "1"]]),
                 Write(commands: [["MULTI"], ["DEL", name], ["HSET", name, "f", text], ["EXEC"]]),
                 Write(commands: [["EVAL", "return redis.call('HSET', ARGV[1], 'f', ARGV[2])", "0", name, text]]),
             ])
@@ -82,19 +94,30 @@ struct VersionedKey: Sendable {
                 Write(commands: [["MULTI"], ["DEL", name], ["RPUSH", name, text], ["EXEC"]]),
                 Write(commands: [["LPUSH", name, text], ["LTRIM", name, "0", "0"]]),
                 Write(commands: [["RPUSH", other, text], ["RENAME", other, name]]),
-                Write(commands: [["RPUSH", other, text], ["SORT", other, "BY", "nosort", "STORE", name], ["DEL", other]], store: (1, .removed)),
+                Write(
+                    commands: [
+                        ["RPUSH", other, text], ["SORT", other, "BY", "nosort", "STORE", name], ["DEL", other],
+                    ], store: (1, .removed)),
             ])
         case .sortedSet:
             return random.pick([
                 Write(commands: [["ZADD", name, "\(number)", "m"]]),
-                Write(commands: [["ZADD", other, "\(number)", "m"], ["ZUNIONSTORE", name, "1", other], ["DEL", other]], store: (1, .removed)),
-                Write(commands: [["ZADD", other, "\(number)", "m"], ["ZRANGESTORE", name, other, "0", "-1"], ["DEL", other]], store: (1, .removed)),
+                Write(
+                    commands: [
+                        ["ZADD", other, "\(number)", "m"], ["ZUNIONSTORE", name, "1", other], ["DEL", other],
+                    ], store: (1, .removed)),
+                Write(
+                    commands: [
+                        ["ZADD", other, "\(number)", "m"], ["ZRANGESTORE", name, other, "0", "-1"], ["DEL", other],
+                    ], store: (1, .removed)),
             ])
         }
     }
 
     func removal(_ random: inout Seeded) -> [[String]] {
-        random.pick([[["DEL", name]], [["UNLINK", name]], [["EXPIREAT", name, "1"]], [["MULTI"], ["DEL", name], ["EXEC"]]])
+        random.pick([
+            [["DEL", name]], [["UNLINK", name]], [["EXPIREAT", name, "1"]], [["MULTI"], ["DEL", name], ["EXEC"]],
+        ])
     }
 
     // MARK: Reading
