@@ -67,13 +67,12 @@ final class KeyHistory: Sendable {
     static var now: Int { (ContinuousClock.now - origin).nanoseconds }
     private static let origin = ContinuousClock.now
 
-    // MARK: Writing
+    // MARK: Writing. Times are `now` unless a test says otherwise.
 
     /// Notes that a write is about to be sent. Returns its number, which is unlike any other's of this key.
-    func begin(life: Duration? = nil, removes: Bool = false) -> Int {
+    func begin(life: Duration? = nil, removes: Bool = false, at now: Int = now) -> Int {
         state.withLock { state in
             state.lastNumber += 1
-            let now = Self.now
             state.events.append(
                 Event(value: removes ? nil : state.lastNumber, sent: now, life: life.map(\.nanoseconds)))
             if state.events.count > Self.mostEvents { state.events.removeFirst(Self.mostEvents / 2) }
@@ -83,11 +82,14 @@ final class KeyHistory: Sendable {
 
     /// - Parameters:
     ///   - number: what `begin` returned.
+    ///   - hasEmptied: the write has removed the key instead, as its source was gone.
     ///   - grace: how much later clients of the proxy are owed it.
-    func acknowledge(_ number: Int, removes: Bool = false, grace: Duration) {
-        let now = Self.now
+    func acknowledge(
+        _ number: Int, removes: Bool = false, hasEmptied: Bool = false, grace: Duration, at now: Int = now
+    ) {
         state.withLock { state in
             guard let place = Self.place(of: number, removes, state.events) else { return }
+            if hasEmptied { state.events[place].value = nil }
             state.events[place].effective = min(state.events[place].effective, now)
             state.events[place].owedOutside = min(state.events[place].owedOutside, now)
             let (owed, isForever) = now.addingReportingOverflow(grace.nanoseconds)
@@ -95,17 +97,9 @@ final class KeyHistory: Sendable {
         }
     }
 
-    /// A write that has removed the key instead, as its source was gone.
-    func becameRemoval(_ number: Int) {
-        state.withLock { state in
-            guard let place = Self.place(of: number, false, state.events) else { return }
-            state.events[place].value = nil
-        }
-    }
-
     /// The connection was lost before the reply came. Whether it was carried out nobody knows, but not much later than now.
-    func fail(_ number: Int, removes: Bool = false) {
-        let latest = Self.now + 1_000_000_000
+    func fail(_ number: Int, removes: Bool = false, at now: Int = now) {
+        let latest = now + 1_000_000_000
         state.withLock { state in
             guard let place = Self.place(of: number, removes, state.events) else { return }
             state.events[place].effective = min(state.events[place].effective, latest)
@@ -129,9 +123,8 @@ final class KeyHistory: Sendable {
     }
 
     /// Judges an answer that has just come.
-    func judge(_ value: Int?, _ question: Question) -> Violation? {
-        let now = Self.now
-        return state.withLock { state in
+    func judge(_ value: Int?, _ question: Question, at now: Int = now) -> Violation? {
+        state.withLock { state in
             guard let value else { return Self.judgeNothing(question, now, state.events, skew) }
             guard let place = state.events.lastIndex(where: { $0.value == value }) else { return .neverWritten(value) }
             let event = state.events[place]

@@ -132,8 +132,7 @@ final class StalenessClient {
             guard let replies else { return key.history.fail(number) }
             switch write.outcome(replies) {
             case .nothing: key.history.fail(number)
-            case .removed:
-                key.history.becameRemoval(number)
+            case .removed: key.history.acknowledge(number, hasEmptied: true, grace: grace)
             case .written: key.history.acknowledge(number, grace: grace)
             }
         case .remove(let key, let number, _):
