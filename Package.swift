@@ -37,11 +37,16 @@ let package = Package(
             name: "Benchmarks", dependencies: ["CLibraries", "Runtime", "LocalServers", "Metrics", "PromQL", "Cache"],
             swiftSettings: common),
 
+        // A socket, replies and seeded dice for the tests of the Redis proxy.
+        .target(
+            name: "RedisTesting", dependencies: ["RedisProxy", "Runtime"], path: "Tests/RedisTesting",
+            swiftSettings: common),
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: common),
         .testTarget(name: "LocalServersTests", dependencies: ["LocalServers"], swiftSettings: common),
         .testTarget(name: "MetricsTests", dependencies: ["Metrics", "Runtime"], swiftSettings: common),
         .testTarget(
-            name: "SidecarTests", dependencies: ["Sidecar", "Alerting", "LocalServers", "PromQL", "Runtime"],
+            name: "SidecarTests",
+            dependencies: ["Sidecar", "Alerting", "LocalServers", "PromQL", "RedisTesting", "Runtime"],
             swiftSettings: common),
         .testTarget(
             name: "DatabasesTests", dependencies: ["Databases", "LocalServers", "Runtime"], swiftSettings: common),
@@ -56,7 +61,8 @@ let package = Package(
             swiftSettings: common),
         .testTarget(name: "CacheTests", dependencies: ["Cache", "Runtime", "Metrics"], swiftSettings: common),
         .testTarget(
-            name: "RedisProxyTests", dependencies: ["RedisProxy", "Cache", "LocalServers", "Metrics", "Runtime"],
+            name: "RedisProxyTests",
+            dependencies: ["RedisProxy", "Cache", "LocalServers", "Metrics", "RedisTesting", "Runtime"],
             swiftSettings: common),
         .testTarget(name: "PromQLTests", dependencies: ["PromQL", "Metrics"], swiftSettings: common),
     ]

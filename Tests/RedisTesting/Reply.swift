@@ -1,14 +1,14 @@
 import RedisProxy
 
 /// A reply taken apart, for tests to look into. Maps become arrays of keys and values in turn.
-enum Reply: Equatable, CustomStringConvertible {
+package indirect enum Reply: Equatable, CustomStringConvertible {
     case text([UInt8])
     case integer(Int)
     case error(String)
     case array([Reply])
     case null
 
-    init(_ bytes: [UInt8]) {
+    package init(_ bytes: [UInt8]) {
         var place = 0
         self.init(bytes, &place)
     }
@@ -39,22 +39,22 @@ enum Reply: Equatable, CustomStringConvertible {
         }
     }
 
-    var elements: [Reply] {
+    package var elements: [Reply] {
         guard case .array(let elements) = self else { return [] }
         return elements
     }
 
-    var text: String {
+    package var text: String {
         guard case .text(let bytes) = self else { return "" }
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    var integer: Int? {
+    package var integer: Int? {
         guard case .integer(let value) = self else { return nil }
         return value
     }
 
-    var description: String {
+    package var description: String {
         switch self {
         case .text(let bytes): "\"" + String(decoding: bytes, as: UTF8.self) + "\""
         case .integer(let value): "\(value)"

@@ -1,10 +1,10 @@
 /// Random numbers that are the same for the same seed (SplitMix64, Steele et al., 2014).
-struct Seeded: RandomNumberGenerator {
+package struct Seeded: RandomNumberGenerator {
     private var state: UInt64
 
-    init(_ seed: UInt64) { state = seed }
+    package init(_ seed: UInt64) { state = seed }
 
-    mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var mixed = state
         mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
@@ -12,20 +12,20 @@ struct Seeded: RandomNumberGenerator {
         return mixed ^ mixed >> 31
     }
 
-    mutating func bytes(upTo most: Int) -> [UInt8] {
+    package mutating func bytes(upTo most: Int) -> [UInt8] {
         (0..<Int.random(in: 0...most, using: &self)).map { _ in UInt8.random(in: 0...255, using: &self) }
     }
 
     /// A byte that a parser of RESP may stumble over, or any.
-    mutating func protocolByte() -> UInt8 {
+    package mutating func protocolByte() -> UInt8 {
         let telling = Array("*$+-:_%~>,#=!(|?\r\n\"'\\ 0123456789".utf8)
         return Bool.random(using: &self)
             ? telling.randomElement(using: &self) ?? 0 : UInt8.random(in: 0...255, using: &self)
     }
 
-    mutating func chance(_ share: Double) -> Bool { Double.random(in: 0..<1, using: &self) < share }
+    package mutating func chance(_ share: Double) -> Bool { Double.random(in: 0..<1, using: &self) < share }
 
-    mutating func pick<Element>(_ choices: [Element]) -> Element {
+    package mutating func pick<Element>(_ choices: [Element]) -> Element {
         choices[Int.random(in: 0..<choices.count, using: &self)]
     }
 }
