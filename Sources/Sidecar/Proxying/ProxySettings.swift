@@ -45,7 +45,7 @@ struct ProxySettings: Sendable {
         let upstream =
             switch redis.endpoint {
             case .tcp(let host, let port): try StreamAddress(host: host, port: port)
-            case .unix(let path): StreamAddress(path: path)
+            case .unix(let path): try StreamAddress(path: path)
             }
         return try RedisProxy(
             redisListen, to: upstream, .init(user: redis.user, password: redis.password, database: redis.database))
