@@ -37,7 +37,7 @@ let package = Package(
             name: "Benchmarks", dependencies: ["CLibraries", "Runtime", "LocalServers", "Metrics", "PromQL", "Cache"],
             swiftSettings: common),
 
-        .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: common),
+        .testTarget(name: "RuntimeTests", dependencies: ["Runtime", "LocalServers"], swiftSettings: common),
         .testTarget(name: "LocalServersTests", dependencies: ["LocalServers"], swiftSettings: common),
         .testTarget(name: "MetricsTests", dependencies: ["Metrics", "Runtime"], swiftSettings: common),
         .testTarget(

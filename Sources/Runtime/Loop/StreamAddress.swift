@@ -4,7 +4,7 @@ import Glibc
 /// Where to connect to, looked up once. A name may stand for several addresses, which are tried in turn.
 public struct StreamAddress: Sendable, CustomStringConvertible {
     public let description: String
-    private let candidates: [Candidate]
+    let candidates: [Candidate]
 
     /// One address, as the kernel takes it.
     struct Candidate: Sendable {
@@ -14,6 +14,11 @@ public struct StreamAddress: Sendable, CustomStringConvertible {
 
     public struct Unknown: Error, CustomStringConvertible {
         public let description: String
+    }
+
+    init(_ candidates: [Candidate], description: String) {
+        self.candidates = candidates
+        self.description = description
     }
 
     /// Looks a host up; blocks for as long as that takes.
@@ -31,15 +36,13 @@ public struct StreamAddress: Sendable, CustomStringConvertible {
             found.append(Candidate(family: entry.ai_family, bytes: bytes))
             next = entry.ai_next
         }
-        description = (host.contains(":") ? "[\(host)]" : host) + ":\(port)"
-        candidates = found
+        self.init(found, description: (host.contains(":") ? "[\(host)]" : host) + ":\(port)")
     }
 
     /// A Unix socket; its path has at most 107 bytes.
     public init(path: String) throws(Unknown) {
         guard let path = SocketPath(path) else { throw Unknown(description: SocketPath.problem(of: path)) }
-        description = path.text
-        candidates = [Candidate(family: AF_UNIX, bytes: path.bytes)]
+        self.init([Candidate(family: AF_UNIX, bytes: path.bytes)], description: path.text)
     }
 
     /// Begins to connect; output waits until that, and the handshake of TLS, has succeeded. A failure closes the

@@ -1,4 +1,5 @@
 import COpenSSL
+import Glibc
 
 /// TLS on one connection: opens what came from the socket, and seals what is to go there. It never touches the socket:
 /// OpenSSL reads from the bytes that `take` is given, and writes to `sealed`.
@@ -119,7 +120,10 @@ final class TLSSession {
     }
 
     /// Whether a record or the handshake is cut short when nothing more comes.
-    var isMidway: Bool { hasBegun && (!isOpen || SSL_has_pending(ssl) == 1) }
+    var isMidway: Bool { hasBegun && (!isOpen || SSL_has_pending(ssl) == 1 || isAfterHeader) }
+
+    /// A record's head alone does not count as pending; the state is then called `RB`, "read body".
+    private var isAfterHeader: Bool { SSL_rstate_string(ssl).map { strcmp($0, "RB") == 0 } ?? false }
 
     // MARK: To the socket
 
