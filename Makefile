@@ -6,7 +6,7 @@ SHELL := /bin/bash
 BUILD_PACKAGES := libpq-dev libhiredis-dev libmicrohttpd-dev libyaml-dev zlib1g-dev libssl-dev libcurl4-openssl-dev
 DEMO_PACKAGES := postgresql postgresql-contrib pgbouncer redis-server redis-tools
 TEST_PACKAGES := prometheus prometheus-alertmanager prometheus-postgres-exporter \
-	prometheus-redis-exporter prometheus-pgbouncer-exporter redis-sentinel chromium curl unzip xz-utils python3-venv gcc
+	prometheus-redis-exporter prometheus-pgbouncer-exporter redis-sentinel chromium curl unzip xz-utils python3-venv gcc openssl
 
 BENCH_PACKAGES := netdata xz-utils valgrind
 

@@ -41,7 +41,7 @@ let package = Package(
         .target(
             name: "RedisTesting", dependencies: ["RedisProxy", "Runtime"], path: "Tests/RedisTesting",
             swiftSettings: common),
-        .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: common),
+        .testTarget(name: "RuntimeTests", dependencies: ["Runtime", "LocalServers"], swiftSettings: common),
         .testTarget(name: "LocalServersTests", dependencies: ["LocalServers"], swiftSettings: common),
         .testTarget(name: "MetricsTests", dependencies: ["Metrics", "Runtime"], swiftSettings: common),
         .testTarget(

@@ -1,4 +1,5 @@
 import RedisProxy
+import RedisTesting
 import Testing
 
 @Suite struct RESPValueTests {

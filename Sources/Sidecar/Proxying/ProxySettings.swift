@@ -49,7 +49,7 @@ struct ProxySettings: Sendable {
         let address =
             switch redis.endpoint {
             case .tcp(let host, let port): try StreamAddress(host: host, port: port)
-            case .unix(let path): StreamAddress(path: path)
+            case .unix(let path): try StreamAddress(path: path)
             }
         return try RedisProxy(
             redisListen,
