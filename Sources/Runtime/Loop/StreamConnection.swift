@@ -69,6 +69,8 @@ public final class StreamConnection: LoopHandler {
     public var isOpen: Bool { descriptor >= 0 }
     /// Whether what the owner sends can reach the other side: it is connected, and the handshake of TLS, if any, is done.
     public var isReady: Bool { isOpen && attempts == nil && tls?.isOpen != false }
+    /// Whether everything it shows and sends goes under TLS.
+    public var usesTLS: Bool { tls != nil }
     /// Bytes that wait to be sent.
     public var unsentBytes: Int { output.count - sent + (tls?.unsentBytes ?? 0) }
 

@@ -135,6 +135,21 @@ import Testing
         #expect(pair.heard.server == large)
     }
 
+    @Test func whatWasSentIsForgottenThoughSomethingIsAlwaysLeft() throws {
+        let pair = Pair(try client(), try server())
+        pair.talk()
+        let large = [UInt8](repeating: 7, count: 100_000)
+        for _ in 0..<100 {
+            #expect(try large.withUnsafeBytes { pair.client.seal($0) }.get() > 0)
+            var isAsked = false
+            pair.client.drain { bytes in
+                defer { isAsked = true }
+                return isAsked ? 0 : bytes.count - 1000
+            }
+            #expect(pair.client.unsentBytes == 1000 && pair.client.sealed.count < 200_000)
+        }
+    }
+
     @Test(arguments: [
         ("localhost", nil), ("127.0.0.1", nil), ("elsewhere", "hostname mismatch"),
         ("127.0.0.2", "IP address mismatch"),
