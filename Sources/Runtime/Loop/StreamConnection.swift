@@ -283,7 +283,7 @@ public final class StreamConnection: LoopHandler {
     private func fail(_ failure: StreamFailure) {
         guard isOpen else { return }
         self.failure = failure
-        tls?.context.note(failure, with: peer)
+        tls?.context.failures.note(failure, with: peer)
         close()
     }
 

@@ -30,9 +30,7 @@ public struct TLSServerSettings: Sendable {
     }
 
     /// Reads the files.
-    public func make() throws(TLSError) -> TLSServer {
-        try TLSServer(certificateFile: certificateFile, keyFile: keyFile, clientAuthorityFile: clientAuthorityFile)
-    }
+    public func make() throws(TLSError) -> TLSServer { try TLSServer(self) }
 }
 
 /// What a `TLSClient` is made from, as settings name it.

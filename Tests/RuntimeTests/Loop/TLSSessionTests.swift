@@ -233,6 +233,24 @@ import Testing
         #expect(throws: TLSError.namelessServer) { try TLSClient(serverName: "") }
     }
 
+    @Test func aRenewedCertificateIsShownAndABrokenOneIsNot() async throws {
+        let changing = try await authority.sign("changing", for: "DNS:localhost", days: -1)
+        let server = try server(changing)
+        let refused = Pair(try client(), server)
+        refused.talk()
+        #expect(!refused.client.isOpen)
+        _ = try await authority.sign("changing", for: "DNS:localhost")
+        try server.reload()
+        let welcome = Pair(try client(), server)
+        welcome.talk()
+        #expect(welcome.client.isOpen)
+        try Files.write("no PEM", to: changing.certificate)
+        #expect(throws: TLSError.self) { try server.reload() }
+        let still = Pair(try client(), server)
+        still.talk()
+        #expect(still.client.isOpen && welcome.client.isOpen)
+    }
+
     @Test func aKeyBehindAPassphraseIsRefusedInsteadOfAskedFor() async throws {
         let locked = authority.folder.path + "/locked.key"
         try await openssl(["ec", "-in", local.key, "-aes256", "-passout", "pass:secret", "-out", locked])
