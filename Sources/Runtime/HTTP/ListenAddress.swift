@@ -32,7 +32,11 @@ public struct ListenAddress: Sendable, Hashable, SettingValue, CustomStringConve
     public var settingText: String { description }
 
     /// Whether only this machine can connect.
-    public var isLoopback: Bool { host == "localhost" || host == "::1" || host.hasPrefix("127.") }
+    public var isLoopback: Bool {
+        // A name may begin with digits, too, and lead anywhere.
+        let isAddress = host.utf8.allSatisfy { $0 == UInt8(ascii: ".") || (48...57).contains($0) }
+        return host == "localhost" || host == "::1" || isAddress && host.hasPrefix("127.")
+    }
 
     public func withPort(_ port: UInt16) -> ListenAddress { ListenAddress(host: host, port: port) }
 

@@ -71,6 +71,8 @@ public final class StreamConnection: LoopHandler {
     public private(set) var hasSent = false
     /// Whether what the owner sends can reach the other side: it is connected, and the handshake of TLS, if any, is done.
     public var isReady: Bool { isOpen && attempts == nil && tls?.isOpen != false }
+    /// Whether everything it shows and sends goes under TLS.
+    public var usesTLS: Bool { tls != nil }
     /// Bytes that wait to be sent.
     public var unsentBytes: Int { output.count - sent + (tls?.unsentBytes ?? 0) }
 
@@ -286,7 +288,7 @@ public final class StreamConnection: LoopHandler {
     private func fail(_ failure: StreamFailure) {
         guard isOpen else { return }
         self.failure = failure
-        tls?.context.note(failure, with: peer)
+        tls?.context.failures.note(failure, with: peer)
         close()
     }
 

@@ -18,6 +18,15 @@ public enum StreamPeer: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// The part of the address that others do not share: all of IPv4, the first half of IPv6, which one machine has for
+    /// itself. For counting, not for people.
+    public var network: String {
+        guard case .internet(let host, _, _) = self else { return description }
+        var address = in6_addr()
+        guard host.contains(":"), inet_pton(AF_INET6, host, &address) == 1 else { return host }
+        return withUnsafeBytes(of: address) { Array($0.prefix(8)).hexadecimal }
+    }
+
     /// For logs.
     public var description: String {
         switch self {

@@ -1,20 +1,18 @@
 import COpenSSL
 import Glibc
-import Synchronization
 
 /// Settings of OpenSSL that many connections share.
 final class TLSContext: Sendable {
     private let storage: Storage
-    /// Handshakes that failed, and connections that broke the protocol.
-    let failures = Atomic<Int>(0)
-    private let lastLogged = Mutex<(at: ContinuousClock.Instant, failures: Int)?>(nil)
+    let failures: TLSFailures
 
     /// Freed with the last connection: each `SSL` counts itself.
     private struct Storage: @unchecked Sendable { let pointer: OpaquePointer }
 
     var pointer: OpaquePointer { storage.pointer }
 
-    init(server: Bool) throws(TLSError) {
+    init(server: Bool, _ failures: TLSFailures = TLSFailures()) throws(TLSError) {
+        self.failures = failures
         OpenSSLErrors.clear()
         guard let made = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method()) else {
             throw .library(reason: OpenSSLErrors.take() ?? "no context")
@@ -69,19 +67,5 @@ final class TLSContext: Sendable {
         guard access(path, R_OK) == 0 else {
             throw .unusable(what: what, path: path, reason: String(cString: strerror(errno)))
         }
-    }
-
-    /// Counts a failure, and logs it unless another was logged within ten seconds: whoever scans a port must not fill the
-    /// log.
-    func note(_ failure: StreamFailure, with peer: StreamPeer) {
-        let total = failures.add(1, ordering: .relaxed).newValue
-        let now = ContinuousClock.now
-        let unlogged: Int? = lastLogged.withLock { last in
-            if let last, now - last.at < .seconds(10) { return nil }
-            defer { last = (now, total) }
-            return total - (last?.failures ?? 0) - 1
-        }
-        guard let unlogged else { return }
-        Log.warn("TLS failed", ["peer": "\(peer)", "error": "\(failure)", "unlogged": "\(unlogged)"])
     }
 }

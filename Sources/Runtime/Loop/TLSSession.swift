@@ -149,11 +149,17 @@ final class TLSSession {
     func drain(_ send: (UnsafeRawBufferPointer) -> Int) {
         while sent < sealed.count {
             let count = sealed.withUnsafeBytes { send(UnsafeRawBufferPointer(rebasing: $0[sent...])) }
-            guard count > 0 else { return }
+            guard count > 0 else { break }
             sent += count
         }
-        if sealed.capacity > Self.keptBytes { sealed = [] } else { sealed.removeAll(keepingCapacity: true) }
-        sent = 0
+        if sent == sealed.count {
+            if sealed.capacity > Self.keptBytes { sealed = [] } else { sealed.removeAll(keepingCapacity: true) }
+            sent = 0
+        } else if sent > Self.sealedBytes {
+            // A socket that always has a little left would never let it become empty.
+            sealed.removeFirst(sent)
+            sent = 0
+        }
     }
 
     /// Has bytes that were to be sent before TLS began go first, as they are.

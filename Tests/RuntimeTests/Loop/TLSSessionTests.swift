@@ -135,6 +135,21 @@ import Testing
         #expect(pair.heard.server == large)
     }
 
+    @Test func whatWasSentIsForgottenThoughSomethingIsAlwaysLeft() throws {
+        let pair = Pair(try client(), try server())
+        pair.talk()
+        let large = [UInt8](repeating: 7, count: 100_000)
+        for _ in 0..<100 {
+            #expect(try large.withUnsafeBytes { pair.client.seal($0) }.get() > 0)
+            var isAsked = false
+            pair.client.drain { bytes in
+                defer { isAsked = true }
+                return isAsked ? 0 : bytes.count - 1000
+            }
+            #expect(pair.client.unsentBytes == 1000 && pair.client.sealed.count < 200_000)
+        }
+    }
+
     @Test(arguments: [
         ("localhost", nil), ("127.0.0.1", nil), ("elsewhere", "hostname mismatch"),
         ("127.0.0.2", "IP address mismatch"),
@@ -216,6 +231,24 @@ import Testing
             try TLSClient(serverName: "localhost", certificateFile: local.certificate)
         }
         #expect(throws: TLSError.namelessServer) { try TLSClient(serverName: "") }
+    }
+
+    @Test func aRenewedCertificateIsShownAndABrokenOneIsNot() async throws {
+        let changing = try await authority.sign("changing", for: "DNS:localhost", days: -1)
+        let server = try server(changing)
+        let refused = Pair(try client(), server)
+        refused.talk()
+        #expect(!refused.client.isOpen)
+        _ = try await authority.sign("changing", for: "DNS:localhost")
+        try server.reload()
+        let welcome = Pair(try client(), server)
+        welcome.talk()
+        #expect(welcome.client.isOpen)
+        try Files.write("no PEM", to: changing.certificate)
+        #expect(throws: TLSError.self) { try server.reload() }
+        let still = Pair(try client(), server)
+        still.talk()
+        #expect(still.client.isOpen && welcome.client.isOpen)
     }
 
     @Test func aKeyBehindAPassphraseIsRefusedInsteadOfAskedFor() async throws {
