@@ -9,6 +9,9 @@ public final class RedisProxy: Sendable {
     private let listener: StreamListener
     private let metrics = RedisProxyMetrics()
     private let feed: InvalidationFeed?
+    private let keeping: Task<Void, Never>?
+    /// What the cache counts, for the registry.
+    public let sources: [any MetricSource]
     /// The commands that lately took longest.
     public let slowCommands = SlowCommands()
     /// What can be switched off.
@@ -23,10 +26,11 @@ public final class RedisProxy: Sendable {
     ///
     /// - Parameters:
     ///   - cache: the local level; nil to pass everything on.
+    ///   - memory: when the local level has to give way.
     ///   - operations: the monitor's instrument, if it is there.
     public init(
-        _ address: ListenAddress, to options: RelayOptions, cache: LocalCache?, features: Features,
-        operations: OperationRecorder?
+        _ address: ListenAddress, to options: RelayOptions, cache: LocalCache?,
+        memory: MemoryGovernor.Rules = MemoryGovernor.Rules(), features: Features, operations: OperationRecorder?
     ) throws {
         self.features = features
         let shared = SharedParts(
@@ -37,8 +41,11 @@ public final class RedisProxy: Sendable {
             let feed = InvalidationFeed(relay, local)
             relay.use(local, feed)
             self.feed = feed
+            let keeper = CacheKeeper(cache, memory)
+            sources = [CacheMetrics(cache, keeper: keeper)]
+            keeping = Task { await keeper.run() }
         } else {
-            feed = nil
+            (feed, keeping, sources) = (nil, nil, [])
         }
         listener = try StreamListener(address, on: loop) { relay.accept($0) }
         loop.post { [feed] in
@@ -50,7 +57,7 @@ public final class RedisProxy: Sendable {
     /// With a Redis in memory. Throws when the address cannot be listened on.
     public init(_ address: ListenAddress, memory: MemoryRedis) throws {
         features = Features()
-        feed = nil
+        (feed, keeping, sources) = (nil, nil, [])
         let door = MemoryDoor(memory, metrics)
         listener = try StreamListener(address, on: loop) { door.accept($0) }
     }
@@ -58,6 +65,7 @@ public final class RedisProxy: Sendable {
     /// Accepts nobody any more, and ends the loop; clients see their connections close with the process.
     public func stop() {
         listener.stop()
+        keeping?.cancel()
         loop.post { [feed] in feed?.end() }
         loop.end()
     }

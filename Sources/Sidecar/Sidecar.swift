@@ -68,6 +68,7 @@ actor Sidecar {
         redisProxy = try configuration.proxies.startRedisProxy(operations)
         if let redisProxy {
             for instrument in redisProxy.instruments { own.instruments.add(instrument) }
+            for source in redisProxy.sources { registry.add(source) }
             let upstream = configuration.proxies.redis.map { "\($0)" } ?? "memory"
             Log.info("serving Redis", ["address": "\(redisProxy.address)", "from": upstream])
         }
@@ -162,6 +163,7 @@ actor Sidecar {
         let probes = ProbePages(configuration, page: page)
         let own = own
         let operations = operations
+        let proxyPages = redisProxy.map { ProxyPages(redis: $0) }
         let people = alerting.map { alerting in
             let facts = Facts(engine: alerting.engine, history: alerting.history)
             let first = FirstPage(facts: facts, report: { alerting.performance }, telemetryPath: path)
@@ -181,7 +183,8 @@ actor Sidecar {
                 .change("POST", "/v1/events") { EventsRequest.answer($0.body, operations) },
                 .change("POST", "/-/reload") { [self] _ in await answerReload() },
                 .change("PUT", "/-/reload") { [self] _ in await answerReload() },
-            ] + (people ?? []), fallbacks: alerting?.routes(registry: registry) ?? [])
+            ] + (people ?? []) + (proxyPages?.routes ?? []),
+            fallbacks: (proxyPages.map { [$0.change] } ?? []) + (alerting?.routes(registry: registry) ?? []))
     }
 
     private func answerReload() async -> HTTPResponse {

@@ -54,6 +54,6 @@ struct ProxySettings: Sendable {
         return try RedisProxy(
             redisListen,
             to: RelayOptions(address, user: redis.user, password: redis.password, database: redis.database),
-            cache: cache.makeCache(), features: Features(), operations: operations)
+            cache: cache.makeCache(), memory: cache.memory, features: Features(), operations: operations)
     }
 }

@@ -2,6 +2,7 @@ import LocalServers
 import Runtime
 import Testing
 
+import RedisTesting
 @testable import RedisProxy
 
 @Suite struct ProxyAccessTests {

@@ -21,11 +21,16 @@ struct ProxyVariant: Sendable, CustomTestStringConvertible {
     var testDescription: String { name }
 
     static var all: [ProxyVariant] {
-        guard let flags = Environment.current["TEST_PROXY_FLAGS"] else { return [passThrough] }
+        guard let flags = Environment.current["TEST_PROXY_FLAGS"] else { return standard }
         return [ProxyVariant(name: flags, flags: flags.split(separator: " ").map { String($0) })]
     }
 
-    static let passThrough = ProxyVariant(name: "pass-through")
+    /// With the local level, with one so small that it forgets all the time, and without.
+    static let standard = [
+        ProxyVariant(name: "local level", swapGrace: .seconds(3600)),
+        ProxyVariant(name: "tiny local level", flags: ["--cache.max-bytes=64KiB"], swapGrace: .seconds(3600)),
+        ProxyVariant(name: "local level off", features: ["cache=off"]),
+    ]
 }
 
 /// The real binary in front of a real Redis.

@@ -1,0 +1,73 @@
+import RedisProxy
+import Runtime
+
+/// Pages about the proxies: what can be switched off, and what took long.
+struct ProxyPages: Sendable {
+    let redis: RedisProxy
+
+    var routes: [Router.Route] {
+        [.get("/-/features") { _ in list() }, .get("/v1/slow") { _ in slow() }]
+    }
+
+    private static let prefix = "/-/features/"
+
+    /// `PUT /-/features/cache=off`, `=on`, `=25%`.
+    @Sendable func change(_ request: HTTPRequest) async -> HTTPResponse? {
+        guard request.path.hasPrefix(Self.prefix) else { return nil }
+        guard request.method == "PUT" else { return .text("method not allowed\n", status: 405) }
+        if let refusal = Router.refusesChange(request) { return refusal }
+        let parts = request.path.dropFirst(Self.prefix.count).split(separator: "=", omittingEmptySubsequences: false)
+        guard parts.count == 2, let name = Features.Name.allCases.first(where: { $0.label == parts[0] }),
+            let percent = Self.percent(String(parts[1]))
+        else {
+            let names = Features.Name.allCases.map(\.label).joined(separator: ", ")
+            return .text("write NAME=on, NAME=off or NAME=25%, where NAME is one of \(names)\n", status: 400)
+        }
+        redis.features.set(name, percent: percent)
+        Log.info("feature changed", ["feature": name.label, "percent": "\(percent)"])
+        return list()
+    }
+
+    private static func percent(_ text: String) -> Int? {
+        switch text {
+        case "on": return 100
+        case "off": return 0
+        default:
+            guard let number = Int(text.hasSuffix("%") ? String(text.dropLast()) : text), (0...100).contains(number)
+            else { return nil }
+            return number
+        }
+    }
+
+    private func list() -> HTTPResponse {
+        .json(JSON.object(Features.Name.allCases.map { ($0.label, .integer(redis.features[$0])) }).encoded)
+    }
+
+    /// The commands that lately took longest, without keys and values.
+    private func slow() -> HTTPResponse {
+        let entries = redis.slowCommands.newest.map { entry in
+            JSON.object([
+                (
+                    "at",
+                    .string(
+                        RFC3339.text(
+                            seconds: entry.atMs / 1000, nanoseconds: Int(entry.atMs % 1000) * 1_000_000,
+                            fractionDigits: 3))
+                ),
+                ("command", .string(entry.command)), ("duration_seconds", .number(Double(entry.durationNs) / 1e9)),
+                ("reply_bytes", .integer(entry.replyBytes)),
+            ])
+        }
+        return .json(JSON.object([("redis", .array(entries))]).encoded)
+    }
+}
+
+extension JSON {
+    /// On a line of its own.
+    fileprivate var encoded: [UInt8] {
+        var writer = JSONWriter()
+        writer.value(self)
+        writer.newline()
+        return writer.bytes
+    }
+}
