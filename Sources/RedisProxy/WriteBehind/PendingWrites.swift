@@ -205,7 +205,9 @@ struct PendingWrites: Sendable {
     /// A milestone, and a key that somebody waits for, goes with the next flight, if it can.
     private mutating func pressOn(_ key: PendingKey) {
         guard isReady(key) else { return }
-        guard barriers.isAwaited(key) || rules.milestones.contains(where: { $0.matches(key.bytes.span) }) else { return }
+        guard barriers.isAwaited(key) || rules.milestones.contains(where: { $0.matches(key.bytes.span) }) else {
+            return
+        }
         urgent.append(key)
     }
 
@@ -217,7 +219,7 @@ struct PendingWrites: Sendable {
     // MARK: The log
 
     var isLogging: Bool { logging != nil }
-    var hasLogWork: Bool { !accepted.isEmpty || !landed.isEmpty }
+    var hasLogWork: Bool { !accepted.isEmpty || !landed.isEmpty || !withdrawn.isEmpty }
 
     /// What is to be written next; `logged` or `logFailed` tells how that ended.
     ///

@@ -111,7 +111,8 @@ public final class WriteBehind: Sendable {
         isIdle = Atomic(replay.writes.isEmpty)
         state = Mutex(
             WriteBehindState(
-                pending: PendingWrites(rules.pending, replay: replay, nowMs: MonotonicClock.nowMs, wallMs: Self.wallMs)))
+                pending: PendingWrites(rules.pending, replay: replay, nowMs: MonotonicClock.nowMs, wallMs: Self.wallMs))
+        )
         metrics.replayed.add(replay.writes.count)
         metrics.damages.add(replay.damages)
         if !replay.writes.isEmpty {
@@ -347,7 +348,8 @@ public final class WriteBehind: Sendable {
             return state.trouble
         }
         if let trouble, former == nil {
-            Log.error("write-behind log: the disk fails, and writes are refused as long as it does", ["error": "\(trouble)"])
+            Log.error(
+                "write-behind log: the disk fails, and writes are refused as long as it does", ["error": "\(trouble)"])
         } else if trouble == nil, former != nil {
             Log.info("write-behind log: the disk works again")
         }

@@ -11,7 +11,8 @@ struct WriteBehindMetrics: Sendable {
         .counter("outrigger_redis_proxy_write_behind_flushed_total", "Writes that Redis has taken."))
     private let coalescedFamily = CounterFamily(
         .counter(
-            "outrigger_redis_proxy_write_behind_coalesced_total", "Writes that were overwritten before they were sent."))
+            "outrigger_redis_proxy_write_behind_coalesced_total", "Writes that were overwritten before they were sent.")
+    )
     private let returnedFamily = CounterFamily(
         .counter(
             "outrigger_redis_proxy_write_behind_returned_total",
@@ -27,7 +28,8 @@ struct WriteBehindMetrics: Sendable {
         labelNames: ["reason"])
     private let replayedFamily = CounterFamily(
         .counter(
-            "outrigger_redis_proxy_write_behind_replayed_total", "Writes found in the log at the start and sent again."))
+            "outrigger_redis_proxy_write_behind_replayed_total", "Writes found in the log at the start and sent again.")
+    )
     private let damageFamily = CounterFamily(
         .counter(
             "outrigger_redis_proxy_write_behind_log_damages_total",

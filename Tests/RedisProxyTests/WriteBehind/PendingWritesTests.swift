@@ -23,7 +23,8 @@ extension FlushCommand {
 
 extension PendingWrites {
     /// Accepts a write and has it on disk.
-    mutating func take(_ key: String, _ value: String, _ expiry: PlannedWrite.Expiry = .never, atMs nowMs: Int = 0) throws
+    mutating func take(_ key: String, _ value: String, _ expiry: PlannedWrite.Expiry = .never, atMs nowMs: Int = 0)
+        throws
     {
         _ = try accept([PlannedWrite(key, value, expiry)], wallMs: nowMs)
         log(atMs: nowMs)

@@ -31,7 +31,10 @@ private func replayed(_ folder: TemporaryFolder) throws -> WriteLog.Replay { try
             PlannedWrite(PendingKey(0, []), Array(repeating: 7, count: 70_000), .lifetime(endsMs: 1)),
         ]
         let records: [WriteRecord] = [
-            .writes(plans.enumerated().map { PendingWrite(sequence: UInt64($0.offset), plan: $0.element, acceptedWallMs: -1) }),
+            .writes(
+                plans.enumerated().map {
+                    PendingWrite(sequence: UInt64($0.offset), plan: $0.element, acceptedWallMs: -1)
+                }),
             .flushed(SequenceRanges([1...1, 5...UInt64.max])), .withdrawn(SequenceRanges([3...4])), .writes([]),
         ]
         var bytes: [UInt8] = []
