@@ -264,7 +264,7 @@ struct PendingWrites: Sendable {
     }
 
     /// Whether the log holds nothing that Redis has not got, so that deleting it says the same as writing to it.
-    var canEmptyLog: Bool { flight.isEmpty && rejections.isEmpty && !slots.values.contains { $0.waiting != nil } }
+    var canEmptyLog: Bool { flight.isEmpty && !hasRejections && !slots.values.contains { $0.waiting != nil } }
 
     /// The log was deleted.
     mutating func logEmptied() -> [Step] {
@@ -276,6 +276,8 @@ struct PendingWrites: Sendable {
 
     /// Older writes are of no use in the log.
     var floor: UInt64 { line[served...].first { isCurrent($0) }?.first ?? decided + 1 }
+
+    var hasRejections: Bool { !rejections.isEmpty }
 
     /// What is to be kept for people; `kept` or `notKept` tells how that ended.
     mutating func takeRejections() -> [Rejection] {

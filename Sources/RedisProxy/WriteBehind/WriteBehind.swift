@@ -95,6 +95,7 @@ public final class WriteBehind: Sendable {
 
     /// After a failure of the disk, what could not be written is tried again after this time.
     private static let diskRetry = Duration.seconds(1)
+    private static let stopping = "ERR Outrigger is stopping"
 
     /// Reads the log and begins to send what it holds.
     ///
@@ -214,7 +215,8 @@ public final class WriteBehind: Sendable {
         on loop: EventLoop, _ then: @escaping @Sendable (FlushEnd) -> Void,
         _ ask: (inout PendingWrites) -> PendingWrites.Wait
     ) -> Bool {
-        let answer = state.withLock { state in
+        let answer: PendingWrites.Wait = state.withLock { state in
+            guard !state.hasStopped else { return .impossible(reason: Self.stopping) }
             let answer = ask(&state.pending)
             if case .until(let id) = answer { state.waiters[id] = WriteBehindState.Waiter(loop: loop, then: then) }
             return answer
@@ -247,10 +249,10 @@ public final class WriteBehind: Sendable {
             return nil
         }
         return state.withLock { state in
-            var next = state.pending.dueMs.map { Deadline.after(.milliseconds(max(0, $0 - MonotonicClock.nowMs))) }
-            if let stop = state.stop { next = min(next ?? stop.deadline, stop.deadline) }
-            if state.trouble != nil { next = min(next ?? .after(Self.diskRetry), .after(Self.diskRetry)) }
-            return next
+            let nowMs = MonotonicClock.nowMs
+            let flight = state.pending.dueMs.map { Deadline.after(.milliseconds(max($0, nowMs) - nowMs)) }
+            let disk = state.trouble == nil && !state.pending.hasRejections ? nil : Deadline.after(Self.diskRetry)
+            return [flight, disk, state.stop?.deadline].compactMap { $0 }.min()
         }
     }
 
@@ -357,9 +359,10 @@ public final class WriteBehind: Sendable {
 
     private func endsStop() -> Bool {
         let (stop, left, calls): (WriteBehindState.Stop?, Int, [WriteBehindState.Call]) = state.withLock { state in
-            guard let stop = state.stop, state.pending.isEmpty || stop.deadline.hasPassed else { return (nil, 0, []) }
+            guard let stop = state.stop, state.pending.isEmpty || stop.deadline.hasPassed, state.acceptances.isEmpty
+            else { return (nil, 0, []) }
             state.stop = nil
-            let calls = state.takeWaiters(Array(state.waiters.keys), .failed(reply: "ERR Outrigger is stopping"))
+            let calls = state.takeWaiters(Array(state.waiters.keys), .failed(reply: Self.stopping))
             return (stop, state.pending.count, calls)
         }
         guard let stop else { return false }

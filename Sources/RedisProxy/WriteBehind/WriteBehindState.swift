@@ -33,6 +33,8 @@ struct WriteBehindState: Sendable {
     var trouble: FileError?
     private var counted = PendingWrites.Counts()
 
+    var hasStopped: Bool { isStopping && stop == nil }
+
     init(pending: PendingWrites) { self.pending = pending }
 
     mutating func takeAcceptances(_ through: UInt64) -> [Acceptance] {

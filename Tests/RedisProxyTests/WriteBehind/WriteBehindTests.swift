@@ -141,6 +141,8 @@ private let wall = Int(WallClock.nowMilliseconds)
             let left = await engine.stop(by: .after(.milliseconds(50)))
             #expect(left == 50)
             #expect(accept(engine, "k", "late", notes) == .stopping)
+            #expect(engine.whenAllFlushed(on: loop) { notes.add("\($0)") })
+            try await eventually("told") { notes.all.last == "failed(reply: \"ERR Outrigger is stopping\")" }
         }
         sink.set { $0.isReachable = true }
         let engine = try WriteBehind(path, soon, sink: sink)
@@ -172,6 +174,7 @@ private let wall = Int(WallClock.nowMilliseconds)
         let engine = try WriteBehind(path, soon, sink: sink)
         let loops = [loop, EventLoop("test-loop-2")]
         let acknowledged = [Notes(), Notes()]
+        let waiting = Atomic<Int>(0)
         for (loop, notes) in zip(loops, acknowledged) {
             let name = loop === loops[0] ? "a" : "b"
             loop.post {
@@ -181,10 +184,18 @@ private let wall = Int(WallClock.nowMilliseconds)
                         notes.add(end == .logged ? "\(number)" : "failed")
                     }
                     if refusal != nil { notes.add("refused") }
+                    // Those who wait are never forgotten, whatever happens at the same time.
+                    guard number % 10 == 0 else { continue }
+                    waiting.add(1, ordering: .relaxed)
+                    let waits = engine.whenFlushed([plan.key], on: loop) { _ in
+                        waiting.subtract(1, ordering: .relaxed)
+                    }
+                    if !waits { waiting.subtract(1, ordering: .relaxed) }
                 }
             }
         }
         try await eventually("acknowledged") { acknowledged.allSatisfy { $0.all.count == 3000 } }
+        try await eventually("flushed") { waiting.load(ordering: .relaxed) == 0 }
         for notes in acknowledged { #expect(notes.all == (0..<3000).map { "\($0)" }) }
         let left = await engine.stop(by: .after(.seconds(30)))
         #expect(left == 0)
@@ -303,6 +314,20 @@ private let wall = Int(WallClock.nowMilliseconds)
         }
         #expect(try await redis.command("EXISTS", "gone") == "0\n")
         await redis.stop()
+    }
+
+    @Test func settingsAreReadAndChecked() throws {
+        func read(_ yaml: String) throws -> WriteBehindRules {
+            let settings = Settings(file: ("o.yml", try #require(try YAML.parse(yaml))), environment: [:])
+            let rules = try WriteBehindRules(settings)
+            try settings.finish()
+            return rules
+        }
+        let rules = try read(
+            "redis_proxy: {write_behind: {flush_interval: 200ms, batch: 7, milestones: ['order:*'], max_pending: 9}}")
+        #expect(rules.flushInterval == .milliseconds(200) && rules.batch == 7 && rules.mostWrites == 9)
+        #expect(rules.milestones == ["order:*"] && rules.mostBytes == 64 << 20)
+        #expect(throws: SettingsError.self) { try read("redis_proxy: {write_behind: {batch: 0}}") }
     }
 
     @Test func metricsTellWhatIsPending() async throws {
