@@ -91,8 +91,7 @@ struct WriteLog: ~Copyable {
             try file.append(bytes)
             segments[segments.count - 1].sizeBytes = file.sizeBytes
         } catch {
-            // Not to be written to again: see `AppendFile`.
-            file = nil
+            abandonSegment()
             throw error
         }
         let last = records.map(\.lastWrite).max() ?? 0
@@ -132,6 +131,19 @@ struct WriteLog: ~Copyable {
         segments.append(Segment(path: path, marker: marker, sizeBytes: 0, lastSequence: 0))
         file = fresh
         return fresh
+    }
+
+    /// What could not be written to is not written to again: see `AppendFile`. Of a disk that stays full no traces pile up.
+    private mutating func abandonSegment() {
+        guard file != nil, let last = segments.last else { return }
+        file = nil
+        guard last.sizeBytes == 0 else { return }
+        do throws(FileError) {
+            try Files.removeForGood(last.path)
+            segments.removeLast()
+        } catch {
+            Log.warn("write-behind log has an empty segment, which stays until it is trimmed", ["error": "\(error)"])
+        }
     }
 
     private static func read(_ path: String, marker: UInt64) throws(FileError) -> WriteFrame.Contents {
