@@ -42,9 +42,9 @@ public struct StateFile: Sendable {
     }
 }
 
-enum Checksum {
+public enum Checksum {
     /// CRC-32 as zlib computes it.
-    static func crc32(_ bytes: some Collection<UInt8>) -> UInt32 {
+    public static func crc32(_ bytes: some Collection<UInt8>) -> UInt32 {
         let bytes = Array(bytes)
         return UInt32(truncatingIfNeeded: CZlib.crc32(0, bytes, UInt32(bytes.count)))
     }

@@ -1,7 +1,7 @@
 /// Hashes, lists and sets.
 extension CommandRow {
     static let hash: [CommandRow] = [
-        .write("hdel", -3, .key, .writeBehind),
+        .write("hdel", -3, .key),
         .read("hexists", 3, .key, .cacheable),
         .read("hget", 3, .key, .cacheable),
         .read("hgetall", 2, .key, [.cacheable, .unordered]),
@@ -10,11 +10,11 @@ extension CommandRow {
         .read("hkeys", 2, .key, [.cacheable, .unordered]),
         .read("hlen", 2, .key, .cacheable),
         .read("hmget", -3, .key, .cacheable),
-        .write("hmset", -4, .key, [.grows, .writeBehind]),
+        .write("hmset", -4, .key, .grows),
         .read("hrandfield", -2, .key),
         .read("hscan", -3, .key),
-        .write("hset", -4, .key, [.grows, .writeBehind]),
-        .write("hsetnx", 4, .key, [.grows, .writeBehind]),
+        .write("hset", -4, .key, .grows),
+        .write("hsetnx", 4, .key, .grows),
         .read("hstrlen", 3, .key, .cacheable),
         .read("hvals", 2, .key, [.cacheable, .unordered]),
     ]

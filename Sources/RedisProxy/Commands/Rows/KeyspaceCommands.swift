@@ -3,7 +3,7 @@ extension CommandRow {
     static let keyspace: [CommandRow] = [
         .write("copy", -3, .keys(1...2), [.grows, .otherDatabase]),
         .read("dbsize", 1),
-        .write("del", -2, .keys, .writeBehind),
+        .write("del", -2, .keys),
         .read("dump", 2, .key),
         .read("exists", -2, .keys, .cacheable),
         .write("expire", -3, .key),
@@ -50,7 +50,7 @@ extension CommandRow {
         .read("touch", -2, .keys),
         .read("ttl", 2, .key),
         .read("type", 2, .key, .cacheable),
-        .write("unlink", -2, .keys, .writeBehind),
+        .write("unlink", -2, .keys),
     ]
 
     static let scripting: [CommandRow] = [
