@@ -340,7 +340,7 @@ struct PendingWrites: Sendable {
                 comeBack(key, part)
             case .error(let text): rejections.append(Rejection(write: part.write, reason: text))
             case nil:
-                failure = failure ?? RedisRelay.unreachable
+                failure = failure ?? RelayText.unreachable
                 comeBack(key, part)
             }
         }
