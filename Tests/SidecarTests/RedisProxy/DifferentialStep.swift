@@ -22,6 +22,12 @@ struct DifferentialStep: Sendable, CustomStringConvertible {
     let client: Int
     let kind: Kind
 
+    /// A burst's commands as steps of their own.
+    var oneByOne: [DifferentialStep] {
+        guard case .burst(let commands, _) = kind else { return [self] }
+        return commands.map { DifferentialStep(client: client, kind: .burst([$0], cuts: [])) }
+    }
+
     var description: String {
         func told(_ invocations: [Invocation]) -> String {
             invocations.map { invocation in

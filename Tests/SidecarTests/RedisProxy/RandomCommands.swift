@@ -80,6 +80,8 @@ struct RandomCommands {
         case "t": return pick(["5000", "100000", "100000", "0", "-1", "x", "9223372036854775807"])
         case "p": return pick(["5000000", "100000000", "-5", "9223372036854775807"])
         case "a": return pick(["1", "9000000000", "8000000000", "-3"])
+        // What SET stores as expired already is there for some commands until Redis comes across it.
+        case "b": return pick(["9000000000", "8000000000", "-3"])
         case "D": return pick(["0", "1", "2", "0", "1", "2", "16", "-1", "x"])
         case "q": return Array("\(serial)-1".utf8)
         case "r": return pick(["1-1", "5-1", "0", "-", "+", "\(serial)", "\(max(0, serial - 500))", "x"])
