@@ -8,6 +8,30 @@ extension RandomCommands {
         Group(3, connection), Group(2, server), Group(1, nonsense),
     ]
 
+    static let plainGroups: [Group] = [
+        Group(30, commonReads), Group(24, strings), Group(8, hashes), Group(4, sets), Group(6, sortedSets),
+        Group(3, bitsAndSketches), Group(8, keyspace),
+    ]
+
+    private static let commonReads = """
+        GET %S
+        GET %S
+        GET %S
+        GET %K
+        MGET %S %S
+        HGET %H %F
+        HGETALL %H
+        EXISTS %K
+        STRLEN %S
+        TYPE %K
+        SMEMBERS %E
+        SISMEMBER %E %F
+        ZSCORE %Z %F
+        ZRANGE %Z 0 -1 WITHSCORES
+        LRANGE %L 0 -1
+        GETRANGE %S 0 -1
+        """
+
     private static let strings = """
         GET %S
         GET %S
@@ -371,6 +395,5 @@ extension RandomCommands {
         XADD %X
         CONFIG
         CONFIG NOSUCH
-        SUBSCRIBE
         """
 }

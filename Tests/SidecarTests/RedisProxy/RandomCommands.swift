@@ -45,13 +45,17 @@ struct RandomCommands {
         }
     }
 
-    private static let drawn: [[[String]]] = groups.flatMap { group in
-        [[[String]]](repeating: group.templates, count: group.weight)
+    private static let drawn: [[[String]]] = spread(groups)
+    private static let drawnPlain: [[[String]]] = spread(plainGroups)
+
+    private static func spread(_ groups: [Group]) -> [[[String]]] {
+        groups.flatMap { [[[String]]](repeating: $0.templates, count: $0.weight) }
     }
 
-    mutating func next(_ random: inout Seeded) -> Invocation {
+    /// - Parameter plain: only what depends on nothing but its keys.
+    mutating func next(plain: Bool, _ random: inout Seeded) -> Invocation {
         serial += 1
-        let template = random.pick(random.pick(Self.drawn))
+        let template = random.pick(random.pick(plain ? Self.drawnPlain : Self.drawn))
         var words = template.map { word($0, &random) }
         // Now and then a word too many, too few, or another name.
         if random.chance(0.015) { words.append(Array(random.pick(["x", "NX", "1", "GET", ""]).utf8)) }
