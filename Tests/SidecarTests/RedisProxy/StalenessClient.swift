@@ -108,7 +108,9 @@ final class StalenessClient {
             let number = key.history.begin(life: life)
             // What expires may be gone when it is asked for.
             own[key.name] = life == nil ? number : nil
-            return .write(key, number, key.write(number, life: life, plain: isPlain, &random))
+            let write = key.write(number, life: life, plain: isPlain, &random)
+            if write.store?.withoutSource == .removed { key.history.mayEmpty(number) }
+            return .write(key, number, write)
         }
     }
 
