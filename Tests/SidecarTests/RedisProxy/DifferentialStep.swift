@@ -22,6 +22,12 @@ struct DifferentialStep: Sendable, CustomStringConvertible {
     let client: Int
     let kind: Kind
 
+    /// A burst's commands as steps of their own.
+    var oneByOne: [DifferentialStep] {
+        guard case .burst(let commands, _) = kind else { return [self] }
+        return commands.map { DifferentialStep(client: client, kind: .burst([$0], cuts: [])) }
+    }
+
     var description: String {
         func told(_ invocations: [Invocation]) -> String {
             invocations.map { invocation in
@@ -63,7 +69,11 @@ struct DifferentialSteps {
         return DifferentialStep(client: client, kind: kind(for: client))
     }
 
+    /// Two clients stay on the path that most commands take. What puts them on another one they leave by reconnecting.
+    private func isPlain(_ client: Int) -> Bool { client < 2 }
+
     private mutating func kind(for client: Int) -> DifferentialStep.Kind {
+        if isPlain(client), random.chance(0.05) { return .reconnect }
         switch Int.random(in: 0..<1000, using: &random) {
         case 0..<4: return .last(random.pick(Self.lastWords))
         case 4..<7:
@@ -86,6 +96,7 @@ struct DifferentialSteps {
 
     /// What belongs to transactions is drawn so that they begin and end.
     private mutating func command(for client: Int) -> Invocation {
+        if isPlain(client) { return commands.next(plain: true, &random) }
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<2:
             isQueueing[client] = true
@@ -97,7 +108,7 @@ struct DifferentialSteps {
         case 6..<20 where isQueueing[client]:
             isQueueing[client] = false
             return Invocation(random.chance(0.85) ? "EXEC" : "DISCARD")
-        default: return commands.next(&random)
+        default: return commands.next(plain: false, &random)
         }
     }
 

@@ -33,7 +33,11 @@ import Testing
         var steps: [DifferentialStep] = []
         while differential.replies < operations {
             steps.append(source.next())
-            guard let difference = try differential.perform(steps[steps.count - 1]) else { continue }
+            let difference: Differential.Difference?
+            do { difference = try differential.perform(steps[steps.count - 1]) } catch {
+                difference = .init(command: "\(error)", ours: "no reply of use", theirs: "or none from Redis")
+            }
+            guard let difference else { continue }
             let shortest = shrink(steps, ports)
             let story = (shortest ?? steps.suffix(20)).map(\.description).joined(separator: "\n  ")
             Issue.record(
@@ -62,6 +66,8 @@ import Testing
         while length < steps.count, !differs(steps.suffix(length)), !deadline.hasPassed { length *= 2 }
         var kept = Array(steps.suffix(length))
         guard differs(kept) else { return nil }
+        let single = kept.flatMap(\.oneByOne)
+        if differs(single) { kept = single }
         // Leaves out ever smaller pieces as long as the difference stays.
         var piece = kept.count / 2
         while piece > 0, !deadline.hasPassed {

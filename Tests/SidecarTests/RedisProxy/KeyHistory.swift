@@ -15,6 +15,8 @@ final class KeyHistory: Sendable {
         /// The number of the write; nil where the key was removed.
         fileprivate(set) var value: Int?
         let sent: Int
+        /// Whether it may remove the key instead.
+        fileprivate(set) var mayEmpty = false
         /// When it is known to have been carried out; `max` while unknown.
         fileprivate(set) var effective = Int.max
         /// From when on a client of the proxy is owed it.
@@ -90,10 +92,19 @@ final class KeyHistory: Sendable {
         state.withLock { state in
             guard let place = Self.place(of: number, removes, state.events) else { return }
             if hasEmptied { state.events[place].value = nil }
+            state.events[place].mayEmpty = false
             state.events[place].effective = min(state.events[place].effective, now)
             state.events[place].owedOutside = min(state.events[place].owedOutside, now)
             let (owed, isForever) = now.addingReportingOverflow(grace.nanoseconds)
             state.events[place].owedInside = min(state.events[place].owedInside, isForever ? .max : owed)
+        }
+    }
+
+    /// Notes that a write that has begun removes the key where its source is gone.
+    func mayEmpty(_ number: Int) {
+        state.withLock { state in
+            guard let place = Self.place(of: number, false, state.events) else { return }
+            state.events[place].mayEmpty = true
         }
     }
 
@@ -149,7 +160,7 @@ final class KeyHistory: Sendable {
         for event in events.reversed() {
             // An expired write removes the key as well, from the end of its life on.
             if let life = event.life, event.value != nil, event.sent + life > now { continue }
-            guard event.value == nil || event.life != nil else { continue }
+            guard event.value == nil || event.life != nil || event.mayEmpty else { continue }
             guard let newer = superseder(of: event, question, events) else { return nil }
             nearest = .superseded(nil, by: newer.value, owedForMilliseconds: since(newer, question))
         }

@@ -23,17 +23,18 @@ enum ReplyComparison: Sendable {
     static func of(_ words: [[UInt8]]) -> ReplyComparison {
         let name = words.first.map { String(decoding: $0, as: UTF8.self).lowercased() } ?? ""
         if let found = byName[name] { return found }
-        guard words.count > 1, containers.contains(name) else { return .exact }
+        guard words.count > 1, containers.contains(name) else { return name == "command" ? .shape : .exact }
         return byName[name + " " + String(decoding: words[1], as: UTF8.self).lowercased()] ?? .exact
     }
 
-    private static let containers: Set = ["client", "object", "memory", "function"]
+    private static let containers: Set = ["client", "command", "function", "memory", "object"]
 
     private static let byName: [String: ReplyComparison] = [
         // Redis seeds its hash tables anew with every start.
         "smembers": .unordered, "sinter": .unordered, "sunion": .unordered, "sdiff": .unordered, "hkeys": .unordered,
         "hvals": .unordered, "keys": .unordered, "spop": .unordered, "srandmember": .unordered,
         "hrandfield": .unordered, "zrandmember": .unordered, "hgetall": .unorderedPairs, "function list": .shape,
+        "command docs": .shape,
         "scan": .scan, "sscan": .scan, "hscan": .scan, "zscan": .scan, "dump": .firstLine,
         // Clocks and dice.
         "ttl": .near(1), "expiretime": .near(1), "pttl": .near(2000), "pexpiretime": .near(2000),

@@ -45,11 +45,18 @@ struct VersionedKey: Sendable {
     // MARK: Writing
 
     /// A way to write that number.
-    func write(_ number: Int, life: Duration?, _ random: inout Seeded) -> Write {
+    ///
+    /// - Parameter plain: without what puts the connection on another path through the proxy.
+    func write(_ number: Int, life: Duration?, plain: Bool, _ random: inout Seeded) -> Write {
+        let ways = writes(number, life: life)
+        return random.pick(plain ? ways.filter { Self.isPlain($0.commands) } : ways)
+    }
+
+    private func writes(_ number: Int, life: Duration?) -> [Write] {
         let text = encoded(number)
         if let life {
             let milliseconds = "\(life.milliseconds)"
-            return random.pick([
+            return [
                 Write(commands: [["SET", name, text, "PX", milliseconds]]),
                 Write(commands: [["PSETEX", name, milliseconds, text]]),
                 Write(commands: [["MULTI"], ["SET", name, text], ["PEXPIRE", name, milliseconds], ["EXEC"]]),
@@ -59,12 +66,12 @@ struct VersionedKey: Sendable {
                         milliseconds,
                     ]
                 ]),
-            ])
+            ]
         }
         let other = "other:\(name):\(number)"
         switch kind {
         case .string:
-            return random.pick([
+            return [
                 Write(commands: [["SET", name, text]]), Write(commands: [["SET", name, text]]),
                 Write(commands: [["SET", name, text]]),
                 Write(commands: [["SET", name, text, "GET"]]), Write(commands: [["GETSET", name, text]]),
@@ -81,16 +88,16 @@ struct VersionedKey: Sendable {
                     commands: [["SET", other, text, "EX", "10"], ["BITOP", "OR", name, other]], store: (1, .removed)),
                 Write(commands: [["EVAL", "return redis.call('SET', KEYS[1], ARGV[1])", "1", name, text]]),
                 Write(commands: [["EVAL", "return redis.call('SET', ARGV[1], ARGV[2])", "0", name, text]]),
-            ])
+            ]
         case .hash:
-            return random.pick([
+            return [
                 Write(commands: [["HSET", name, "f", text]]),
                 Write(commands: [["HMSET", name, "f", text, "beside", "1"]]),
                 Write(commands: [["MULTI"], ["DEL", name], ["HSET", name, "f", text], ["EXEC"]]),
                 Write(commands: [["EVAL", "return redis.call('HSET', ARGV[1], 'f', ARGV[2])", "0", name, text]]),
-            ])
+            ]
         case .list:
-            return random.pick([
+            return [
                 Write(commands: [["MULTI"], ["DEL", name], ["RPUSH", name, text], ["EXEC"]]),
                 Write(commands: [["LPUSH", name, text], ["LTRIM", name, "0", "0"]]),
                 Write(commands: [["RPUSH", other, text], ["RENAME", other, name]]),
@@ -98,9 +105,9 @@ struct VersionedKey: Sendable {
                     commands: [
                         ["RPUSH", other, text], ["SORT", other, "BY", "nosort", "STORE", name], ["DEL", other],
                     ], store: (1, .removed)),
-            ])
+            ]
         case .sortedSet:
-            return random.pick([
+            return [
                 Write(commands: [["ZADD", name, "\(number)", "m"]]),
                 Write(
                     commands: [
@@ -110,7 +117,7 @@ struct VersionedKey: Sendable {
                     commands: [
                         ["ZADD", other, "\(number)", "m"], ["ZRANGESTORE", name, other, "0", "-1"], ["DEL", other],
                     ], store: (1, .removed)),
-            ])
+            ]
         }
     }
 
@@ -122,7 +129,14 @@ struct VersionedKey: Sendable {
 
     // MARK: Reading
 
-    func read(_ random: inout Seeded) -> Read { random.pick(reads) }
+    /// - Parameter plain: by one command that depends on nothing but its keys.
+    func read(plain: Bool, _ random: inout Seeded) -> Read {
+        random.pick(plain ? reads.filter { Self.isPlain($0.commands) } : reads)
+    }
+
+    private static func isPlain(_ commands: [[String]]) -> Bool {
+        commands.allSatisfy { !["MULTI", "WATCH", "EVAL", "EVAL_RO", "SORT"].contains($0[0]) }
+    }
 
     /// Every way to read it.
     var reads: [Read] {
