@@ -134,7 +134,9 @@ final class LocalReader {
         guard question.command == nil, question.keys.count > 1 else {
             let tags = question.command == nil ? [] : question.keys.map { CacheTag($0) }
             let start = begin(question.keys, question.command, tags, identity, isRefresh: isRefresh, nowMs: nowMs)
-            guard case .follow(let wait) = start, !mayFollow || !local.features.isOn(.singleFlight) else { return start }
+            guard case .follow(let wait) = start, !mayFollow || !local.features.isOn(.singleFlight) else {
+                return start
+            }
             local.cache.wait(for: wait) { _ in }
             return .fetches([nil])
         }

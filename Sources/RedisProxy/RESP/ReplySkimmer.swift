@@ -112,7 +112,7 @@ public struct ReplySkimmer: Sendable {
             start = from
             missing += children - 1
         } else {
-            guard shape != .push else { return .failed(.pushInside) }
+            // Inside a reply a push is a value: so EXEC tells what UNSUBSCRIBE said.
             missing += children - 1
             if kind == nil { missingOfAttributes += children - 1 }
         }
@@ -195,7 +195,7 @@ public struct ReplySkimmer: Sendable {
 /// Why a server's bytes are no reply.
 public enum ReplyFault: Error, Equatable, Sendable, CustomStringConvertible {
     case unknownType(UInt8)
-    case badLength, badLine, pushInside
+    case badLength, badLine
     case tooLong(limit: Int)
 
     public var description: String {
@@ -203,7 +203,6 @@ public enum ReplyFault: Error, Equatable, Sendable, CustomStringConvertible {
         case .unknownType(let byte): "reply of an unknown type: byte \(byte)"
         case .badLength: "reply with a length that is none"
         case .badLine: "reply with a line that does not end in CRLF"
-        case .pushInside: "reply with a push message inside"
         case .tooLong(let limit): "reply longer than \(limit) bytes"
         }
     }

@@ -13,6 +13,9 @@ final class MemorySession: StreamOwner {
     /// Commands since `MULTI`.
     private var queue: [[[UInt8]]]?
     private var queueIsBroken = false
+    private var hasInputEnded = false
+    /// It does not read what it is sent.
+    private var isHeldBack = false
     private var watched: [MemoryRedis.Watched] = []
 
     private static let mostUnsentBytes = 1 << 20
@@ -28,7 +31,13 @@ final class MemorySession: StreamOwner {
     func received(_ connection: StreamConnection) { advance() }
     func closed(_ connection: StreamConnection) { ended(self) }
     func drained(_ connection: StreamConnection) {
+        isHeldBack = false
         client.resume()
+        advance()
+    }
+
+    func ended(_ connection: StreamConnection) {
+        hasInputEnded = true
         advance()
     }
 
@@ -37,6 +46,7 @@ final class MemorySession: StreamOwner {
             var taken = 0
             while client.isOpen {
                 guard client.unsentBytes < Self.mostUnsentBytes else {
+                    isHeldBack = true
                     client.pause()
                     return taken
                 }
@@ -58,6 +68,7 @@ final class MemorySession: StreamOwner {
             }
             return taken
         }
+        if hasInputEnded, !isHeldBack { client.closeWhenSent() }
     }
 
     private func run(_ words: [Range<Int>], in bytes: Span<UInt8>) {

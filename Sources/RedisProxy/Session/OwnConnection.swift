@@ -119,6 +119,9 @@ final class OwnConnection {
     func upstreamDrained() { client.resume() }
     func clientDrained() { if !isCatchingUp { upstream.resume() } }
 
+    /// The client sends no more: so Redis is told, which answers what it was sent and closes.
+    func clientEnded() { upstream.finish() }
+
     /// Redis has closed the connection.
     func lost() {
         guard !hasEnded else { return }

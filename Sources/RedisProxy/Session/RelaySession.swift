@@ -35,6 +35,10 @@ final class RelaySession: StreamOwner {
     private var hold = Hold.nothing
     private var isAdvancing = false
     private var isEnding = false
+    /// The client sends no more, and may still read.
+    private var hasInputEnded = false
+    /// Size of the largest replies of late, which says how many may be under way.
+    private var replyBytes = RelaySession.unknownReplyBytes
     /// Where the commands go whose replies have not come.
     private var current: Upstream?
     /// Somebody else's fetch brought nothing: the next command fetches for itself.
@@ -46,6 +50,9 @@ final class RelaySession: StreamOwner {
     /// A client that has so many commands under way, or so much unread, is not read from.
     private static let mostInFlight = 1024
     private static let mostUnsentBytes = 1 << 20
+    /// What the replies under way may come to, as far as can be foreseen.
+    private static let mostExpectedBytes = 2 << 20
+    private static let unknownReplyBytes = 32 << 10
 
     init(_ client: StreamConnection, _ relay: Relay, number: Int) {
         self.client = client
@@ -58,6 +65,14 @@ final class RelaySession: StreamOwner {
     // MARK: The client's connection
 
     func received(_ connection: StreamConnection) { advance() }
+
+    func ended(_ connection: StreamConnection) {
+        hasInputEnded = true
+        if let own { return own.clientEnded() }
+        // As Redis does, whoever waits for others is not waited for.
+        if lease != nil { return client.close() }
+        advance()
+    }
 
     func drained(_ connection: StreamConnection) {
         own?.clientDrained()
@@ -108,7 +123,9 @@ final class RelaySession: StreamOwner {
         }
         isAdvancing = false
         guard own == nil else { return }
-        if case .nothing = hold { client.resume() } else { client.pause() }
+        guard case .nothing = hold else { return client.pause() }
+        client.resume()
+        if hasInputEnded { endWhenAnswered() }
     }
 
     /// - Returns: bytes of a command that was dealt with; nil when it is not whole, or has to wait.
@@ -120,17 +137,19 @@ final class RelaySession: StreamOwner {
         case .inline(let length):
             let rewritten = reader.rewritten
             return run(reader.arguments, rewritten.span) ? length : nil
-        case .failed(let fault):
-            answer { fault.append(to: &$0) }
-            endWhenAnswered()
-            return bytes.count
+        case .failed:
+            // Redis itself says what is wrong with it.
+            _ = takeOwn(transaction?.upstream)
+            return nil
         }
     }
 
     private var isCongested: Bool {
-        order.inFlight >= Self.mostInFlight || client.unsentBytes + order.earlyBytes >= Self.mostUnsentBytes
+        order.inFlight >= mostInFlight || client.unsentBytes + order.earlyBytes >= Self.mostUnsentBytes
             || current?.isCongested == true
     }
+
+    private var mostInFlight: Int { min(Self.mostInFlight, max(1, Self.mostExpectedBytes / replyBytes)) }
 
     /// - Parameter words: ranges of `bytes`, which is the whole command.
     /// - Returns: false when the command has to wait; it will be looked at again.
@@ -148,7 +167,7 @@ final class RelaySession: StreamOwner {
         case .session: return runOfSession(command, words, bytes)
         case .takeover: return takeOwn()
         case .refused:
-            endWhenAnswered()
+            client.close()
             return true
         }
     }
@@ -303,15 +322,17 @@ final class RelaySession: StreamOwner {
 
     /// From here on the client has a connection of its own.
     ///
-    /// - Parameter upstream: the one it has already; nil for another, once every reply under way has come.
+    /// - Parameter upstream: the one it has already; nil for another.
     /// - Returns: false, for what was read is to be passed on as it is.
     private func takeOwn(_ upstream: Upstream? = nil) -> Bool {
-        guard upstream != nil || order.inFlight == 0 else {
+        guard order.inFlight == 0 else {
             hold = .order
             return false
         }
         own = OwnConnection(client, relay, lane, on: upstream ?? lane.lease(), name: upstream == nil ? name : [])
         transaction = nil
+        // From here on it says itself when the client has to wait.
+        client.resume()
         hold = .event
         let session = Returning(self)
         relay.loop.post { session.session.goOn() }
@@ -397,11 +418,12 @@ final class RelaySession: StreamOwner {
     /// The reply to a command under way, or an error in its place.
     func answer(_ number: Int, _ reply: Span<UInt8>) {
         client.send { order.end(number, reply, to: &$0) }
+        replyBytes = max(reply.count, replyBytes - replyBytes / 4, 1)
         guard !isAdvancing else { return }
         if order.inFlight == 0 { everythingIsAnswered() }
         switch hold {
         case .order: if order.inFlight == 0 { advance() }
-        case .congestion: if order.inFlight <= Self.mostInFlight / 2 { advance() }
+        case .congestion: if order.inFlight <= mostInFlight / 2 { advance() }
         case .nothing, .event: break
         }
     }
@@ -427,7 +449,7 @@ final class RelaySession: StreamOwner {
 
     /// The connection was lost under a command: if it may have been carried out, no reply could say so.
     func lost(_ number: Int, mayHaveRun: Bool) {
-        guard !mayHaveRun, transaction == nil else { return client.close() }
+        guard !mayHaveRun, transaction == nil else { return client.closeWhenSent() }
         var refusal: [UInt8] = []
         refusal.append(error: RelayText.unreachable)
         answer(number, refusal.span)

@@ -195,6 +195,7 @@ final class Upstream: StreamOwner {
     func give(to only: OwnConnection) { self.only = only }
 
     func pass(_ bytes: Span<UInt8>) { connection?.send(bytes) }
+    func finish() { connection?.finishWhenSent() }
     var unsentBytes: Int { connection?.unsentBytes ?? 0 }
     func pause() { connection?.pause() }
     func resume() { connection?.resume() }

@@ -7,6 +7,9 @@ public protocol StreamOwner: AnyObject {
     func secured(_ connection: StreamConnection)
     /// More input has come; `takeInput` shows it.
     func received(_ connection: StreamConnection)
+    /// The other side sends no more, and may still read; `takeInput` shows what came before. Closes, unless it is written
+    /// otherwise. Told once, and not while the connection is paused.
+    func ended(_ connection: StreamConnection)
     /// Output that had piled up has gone.
     func drained(_ connection: StreamConnection)
     /// The connection is closed, by whomever; `failure` may say why. The last call.
@@ -15,6 +18,7 @@ public protocol StreamOwner: AnyObject {
 
 extension StreamOwner {
     public func secured(_ connection: StreamConnection) {}
+    public func ended(_ connection: StreamConnection) { connection.closeWhenSent() }
 }
 
 /// One stream socket of an event loop, with what has come and was not understood yet, and what was not sent yet. Only for
@@ -38,9 +42,10 @@ public final class StreamConnection: LoopHandler {
     private var hasPiledUp = false
     private var isPaused = false
     private var closesWhenSent = false
+    private var finishesWhenSent = false
     private var tls: TLSSession?
-    /// The other side has ended TLS in order: there is nothing more to come.
-    private var hasEnded = false
+    /// There is nothing more to come; whether the owner knows.
+    private var (hasEnded, hasToldEnd) = (false, false)
     /// Until the connection stands: where else to try.
     private var attempts: StreamAddress.Attempts?
 
@@ -122,8 +127,20 @@ public final class StreamConnection: LoopHandler {
 
     public func resume() {
         isPaused = false
-        if hasEnded { closeWhenSent() }
         show()
+        if hasEnded, !hasToldEnd { loop.sendLater(self) }
+    }
+
+    private func tellEnd() {
+        guard hasEnded, !hasToldEnd, !isPaused, isOpen else { return }
+        hasToldEnd = true
+        if let owner { owner.ended(self) } else { close() }
+    }
+
+    /// Says once everything was sent that nothing follows; what the other side still says is shown.
+    public func finishWhenSent() {
+        finishesWhenSent = true
+        sendLater()
     }
 
     /// Closes once everything was sent.
@@ -177,8 +194,10 @@ public final class StreamConnection: LoopHandler {
         if let tls { return receive(under: tls) }
         let got = Glibc.read(descriptor, loop.scratch.baseAddress, loop.scratch.count)
         guard got > 0 else {
-            if got < 0, errno == EAGAIN || errno == EINTR { return }
-            return close()
+            if got < 0 { return errno == EAGAIN || errno == EINTR ? () : close() }
+            hasEnded = true
+            show()
+            return tellEnd()
         }
         input.append(contentsOf: UnsafeRawBufferPointer(rebasing: loop.scratch[..<got]))
         owner?.received(self)
@@ -205,8 +224,8 @@ public final class StreamConnection: LoopHandler {
         case .goesOn: return
         case .ended:
             hasEnded = true
-            // As without TLS, what was said before the end is answered, and an owner that paused has not seen the end.
-            if !isPaused { closeWhenSent() }
+            show()
+            tellEnd()
         case .failed(let failure): fail(failure)
         }
     }
@@ -221,13 +240,24 @@ public final class StreamConnection: LoopHandler {
         guard tls == nil ? flushPlain() : flushSealed() else { return close() }
         guard isOpen else { return }
         if unsentBytes == 0, closesWhenSent { return close() }
+        if unsentBytes == 0, finishesWhenSent { finish() }
         show()
+        tellEnd()
         if unsentBytes > 0 {
             hasPiledUp = true
         } else if hasPiledUp {
             hasPiledUp = false
             owner?.drained(self)
         }
+    }
+
+    private func finish() {
+        finishesWhenSent = false
+        if let tls {
+            tls.sayGoodbye()
+            tls.drain { max(0, put($0)) }
+        }
+        shutdown(descriptor, Int32(SHUT_WR))
     }
 
     /// Whether the socket is still good.
@@ -326,7 +356,7 @@ public final class StreamConnection: LoopHandler {
 
     private func show() {
         guard isOpen else { return }
-        var wanted: Readiness = isPaused ? [] : .input
+        var wanted: Readiness = isPaused || hasEnded ? [] : .input
         if attempts != nil {
             wanted = .output
         } else if tls.map({ $0.unsentBytes > 0 }) ?? (sent < output.count) {

@@ -40,25 +40,25 @@ struct ProxyPages: Sendable {
     }
 
     private func list() -> HTTPResponse {
-        .json(JSON.object(Features.Name.allCases.map { ($0.label, .integer(redis.features[$0])) }).encoded)
+        .json(
+            JSON.object(
+                Features.Name.allCases.map { JSON.Member($0.label, .integer(Int64(redis.features[$0]))) }
+            ).encoded)
     }
 
     /// The commands that lately took longest, without keys and values.
     private func slow() -> HTTPResponse {
         let entries = redis.slowCommands.newest.map { entry in
-            JSON.object([
-                (
-                    "at",
-                    .string(
-                        RFC3339.text(
-                            seconds: entry.atMs / 1000, nanoseconds: Int(entry.atMs % 1000) * 1_000_000,
-                            fractionDigits: 3))
-                ),
-                ("command", .string(entry.command)), ("duration_seconds", .number(Double(entry.durationNs) / 1e9)),
-                ("reply_bytes", .integer(entry.replyBytes)),
+            let at = RFC3339.text(
+                seconds: entry.atMs / 1000, nanoseconds: Int(entry.atMs % 1000) * 1_000_000, fractionDigits: 3)
+            return JSON.object([
+                JSON.Member("at", .string(at)),
+                JSON.Member("command", .string(entry.command)),
+                JSON.Member("duration_seconds", .number(Double(entry.durationNs) / 1e9)),
+                JSON.Member("reply_bytes", .integer(Int64(entry.replyBytes))),
             ])
         }
-        return .json(JSON.object([("redis", .array(entries))]).encoded)
+        return .json(JSON.object([JSON.Member("redis", .array(entries))]).encoded)
     }
 }
 

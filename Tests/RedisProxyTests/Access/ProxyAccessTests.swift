@@ -1,8 +1,8 @@
 import LocalServers
+import RedisTesting
 import Runtime
 import Testing
 
-import RedisTesting
 @testable import RedisProxy
 
 @Suite struct ProxyAccessTests {

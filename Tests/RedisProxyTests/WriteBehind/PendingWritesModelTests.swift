@@ -1,3 +1,4 @@
+import RedisTesting
 import Runtime
 import Testing
 

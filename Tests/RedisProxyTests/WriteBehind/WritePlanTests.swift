@@ -1,4 +1,5 @@
 import LocalServers
+import RedisTesting
 import Runtime
 import Testing
 
