@@ -128,7 +128,7 @@ final class Relay: @unchecked Sendable {
     /// Asks how long the keys of a question live, in front of the question itself.
     func askLifetimes(_ question: LocalReader.Question, _ fetches: [Fetch?], _ upstream: Upstream) {
         for (place, key) in question.keys.enumerated() {
-            guard let fetch = fetches.count > 1 ? fetches[place] : fetches[0] else { continue }
+            guard let fetch = question.hasParts ? fetches[place] : fetches[0] else { continue }
             var pending = Pending()
             pending.fetches = [fetch]
             pending.isLifetime = true
@@ -150,12 +150,13 @@ final class Relay: @unchecked Sendable {
         askLifetimes(question, fetches, upstream)
         var pending = Pending()
         pending.fetches = fetches
+        pending.hasParts = question.hasParts
         var command: [UInt8] = []
         if let whole = question.command {
             command = whole
         } else {
             command.append(arrayOf: question.keys.count + 1)
-            command.append(bulk: question.keys.count == 1 ? "GET" : "MGET")
+            command.append(bulk: question.hasParts ? "MGET" : "GET")
             for key in question.keys { command.append(bulk: key.span) }
         }
         upstream.ask(command.span, pending)

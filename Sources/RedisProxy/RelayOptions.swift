@@ -30,12 +30,6 @@ public struct RelayOptions: Sendable {
 /// What the proxy itself says to clients and to Redis.
 enum RelayText {
     static let unreachable = "ERR Redis cannot be reached"
-
-    static let ping: [UInt8] = {
-        var bytes: [UInt8] = []
-        bytes.append(command: ["PING"])
-        return bytes
-    }()
 }
 
 extension Array where Element == UInt8 {

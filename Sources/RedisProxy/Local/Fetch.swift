@@ -53,13 +53,11 @@ final class Fetch {
         }
     }
 
-    /// Hands a reply, or the parts of an array, to those who fetch it. Among several values, a null may also mean that the key
-    /// holds no string, where `GET` would answer with an error, so nulls are not kept.
-    static func take(_ reply: Span<UInt8>, _ kind: ReplySkimmer.Kind, for fetches: [Fetch?], nowMs: Int) {
-        guard fetches.count > 1 else {
-            fetches.first??.take(reply, kind, nowMs: nowMs)
-            return
-        }
+    /// Hands the parts of the reply to an `MGET` to those who fetch them. A null may also mean that the key holds no string,
+    /// where `GET` would answer with an error, so nulls are not kept.
+    static func takeParts(
+        of reply: Span<UInt8>, _ kind: ReplySkimmer.Kind, for fetches: [Fetch?], nowMs: Int
+    ) {
         guard kind == .array, var place = reply.lineEnd(from: 0) else {
             for fetch in fetches { fetch?.abandon() }
             return

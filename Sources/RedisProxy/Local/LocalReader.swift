@@ -17,6 +17,8 @@ final class LocalReader {
         let keys: [[UInt8]]
         /// The command whose whole reply is kept; nil where each key is a plain value of its own: `GET`, `MGET`.
         let command: [UInt8]?
+        /// It is an `MGET`, whose reply has a part for each key.
+        var hasParts = false
     }
 
     enum Start {
@@ -117,7 +119,9 @@ final class LocalReader {
     }
 
     private func question(_ words: [Range<Int>], _ bytes: Span<UInt8>, isReply: Bool) -> Question {
-        Question(keys: places.map { bytes.copy(words[$0]) }, command: isReply ? bytes.copy(0..<bytes.count) : nil)
+        Question(
+            keys: places.map { bytes.copy(words[$0]) }, command: isReply ? bytes.copy(0..<bytes.count) : nil,
+            hasParts: !isReply && bytes.isWord("mget", words[0]))
     }
 
     // MARK: Fetching
@@ -131,7 +135,7 @@ final class LocalReader {
         _ question: Question, _ identity: Identity, isRefresh: Bool = false, mayFollow: Bool = false, nowMs: Int
     ) -> Start {
         local.willHold(database: identity.database, isReply: question.command != nil)
-        guard question.command == nil, question.keys.count > 1 else {
+        guard question.hasParts else {
             let tags = question.command == nil ? [] : question.keys.map { CacheTag($0) }
             let start = begin(question.keys, question.command, tags, identity, isRefresh: isRefresh, nowMs: nowMs)
             guard case .follow(let wait) = start, !mayFollow || !local.features.isOn(.singleFlight) else {

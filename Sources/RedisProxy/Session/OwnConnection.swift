@@ -21,23 +21,13 @@ final class OwnConnection {
 
     /// - Parameters:
     ///   - upstream: lent by the lane; what others asked there is still answered to them.
-    ///   - name: that the client has given itself.
-    init(_ client: StreamConnection, _ relay: Relay, _ lane: Lane, on upstream: Upstream, name: [UInt8]) {
+    ///   - name: that the client has given itself; nil where the connection has it.
+    init(_ client: StreamConnection, _ relay: Relay, _ lane: Lane, on upstream: Upstream, name: [UInt8]?) {
         self.client = client
         self.relay = relay
         self.lane = lane
         self.upstream = upstream
-        if !name.isEmpty {
-            var command: [UInt8] = []
-            command.append(arrayOf: 3)
-            command.append(bulk: "CLIENT")
-            command.append(bulk: "SETNAME")
-            command.append(bulk: name.span)
-            upstream.ask(command) { _, _ in }
-        } else if !upstream.isConnected {
-            // Connects, so that there is somewhere to pass bytes to.
-            upstream.ask(RelayText.ping) { _, _ in }
-        }
+        if let name { upstream.setName(name) }
         upstream.give(to: self)
     }
 

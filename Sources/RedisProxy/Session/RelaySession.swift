@@ -198,6 +198,7 @@ final class RelaySession: StreamOwner {
                 case .fetches(let fetches):
                     relay.askLifetimes(question, fetches, upstream)
                     pending.fetches = fetches
+                    pending.hasParts = question.hasParts
                 }
             }
         }
@@ -299,7 +300,9 @@ final class RelaySession: StreamOwner {
             hold = .order
             return false
         }
-        transaction = Transaction(on: lane.lease())
+        let upstream = lane.lease()
+        if !name.isEmpty { upstream.setName(name) }
+        transaction = Transaction(on: upstream)
         return runInTransaction(command, words, bytes)
     }
 
@@ -329,7 +332,7 @@ final class RelaySession: StreamOwner {
             hold = .order
             return false
         }
-        own = OwnConnection(client, relay, lane, on: upstream ?? lane.lease(), name: upstream == nil ? name : [])
+        own = OwnConnection(client, relay, lane, on: upstream ?? lane.lease(), name: upstream == nil ? name : nil)
         transaction = nil
         // From here on it says itself when the client has to wait.
         client.resume()

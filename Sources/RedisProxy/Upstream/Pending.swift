@@ -8,6 +8,8 @@ struct Pending {
     /// What is to be kept of the reply: all of it, or of an `MGET` the values in the order of its keys. Nil where somebody
     /// else fetches the same, or nobody may.
     var fetches: [Fetch?] = []
+    /// The reply has a part for each of the fetches.
+    var hasParts = false
     /// The reply tells how long a key of the only fetch lives.
     var isLifetime = false
     var settlement = Settlement.none

@@ -47,6 +47,16 @@ final class Upstream: StreamOwner {
         ask(command.span, pending)
     }
 
+    /// Gives the connection a client's name, or none.
+    func setName(_ name: [UInt8]) {
+        var command: [UInt8] = []
+        command.append(arrayOf: 3)
+        command.append(bulk: "CLIENT")
+        command.append(bulk: "SETNAME")
+        command.append(bulk: name.span)
+        ask(command) { _, _ in }
+    }
+
     private func connected() -> StreamConnection? {
         if let connection { return connection }
         guard relay.breaker.mayConnect(nowMs: relay.loop.nowMs) else { return nil }
@@ -123,7 +133,11 @@ final class Upstream: StreamOwner {
             for fetch in pending.fetches { fetch?.takeLifetime(reply) }
             return
         }
-        Fetch.take(reply, kind, for: pending.fetches, nowMs: relay.loop.nowMs)
+        if pending.hasParts {
+            Fetch.takeParts(of: reply, kind, for: pending.fetches, nowMs: relay.loop.nowMs)
+        } else {
+            pending.fetches.first??.take(reply, kind, nowMs: relay.loop.nowMs)
+        }
         guard let session = pending.session else { return }
         relay.note(pending, replyBytes: reply.count, isError: kind == .error)
         guard !pending.settlement.isNone else { return session.answer(pending.sequence, reply) }
