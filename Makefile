@@ -8,7 +8,7 @@ DEMO_PACKAGES := postgresql postgresql-contrib pgbouncer redis-server redis-tool
 TEST_PACKAGES := prometheus prometheus-alertmanager prometheus-postgres-exporter \
 	prometheus-redis-exporter prometheus-pgbouncer-exporter redis-sentinel chromium curl unzip xz-utils python3-venv gcc openssl
 
-BENCH_PACKAGES := netdata xz-utils valgrind
+BENCH_PACKAGES := netdata xz-utils valgrind nutcracker
 
 # Foundation stays out of the binary, so that it is small; the Swift runtime goes in, so that it runs without a toolchain.
 RELEASE := -c release --static-swift-stdlib
