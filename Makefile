@@ -43,6 +43,7 @@ test: packages-build packages-demo packages-test $(PYTHON)/installed $(SERVERS)/
 	. $(SERVERS)/environment && TEST_PYTHON=$(abspath $(PYTHON))/bin/python3 \
 		SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=$(TEST_WIDTH) swift test --skip-build $(TEST)
 
+# BENCH=redis-proxy runs one; BENCH_SECONDS=0.4 shortens its rounds of 2 s for a quick look.
 bench: packages-demo packages-test packages-bench build ## measure beside the tools people use today, alternating, in one run
 	swift build $(RELEASE) --product Benchmarks
 	.build/release/Benchmarks $(BENCH)

@@ -22,6 +22,9 @@ struct RedisDeck {
     /// A SET of every key of the keyspace.
     static func fill(keys: Int) -> RedisDeck { RedisDeck((0..<keys).map(set)) }
 
+    /// A GET of every key of the keyspace.
+    static func scan(keys: Int) -> RedisDeck { RedisDeck((0..<keys).map(get)) }
+
     /// Uniformly random keys.
     ///
     /// - Parameter writes: share of the commands that are SETs; the others are GETs.
@@ -30,11 +33,13 @@ struct RedisDeck {
         return RedisDeck(
             (0..<1 << 16).map { _ in
                 let key = Int.random(in: 0..<keys, using: &dice)
-                return Double.random(in: 0..<1, using: &dice) < writes ? set(key) : ["GET", name(key)]
+                return Double.random(in: 0..<1, using: &dice) < writes ? set(key) : get(key)
             })
     }
 
     static let valueBytes = 64
+
+    private static func get(_ key: Int) -> [String] { ["GET", name(key)] }
 
     private static func set(_ key: Int) -> [String] {
         ["SET", name(key), String(repeating: "v", count: valueBytes)]
