@@ -27,10 +27,12 @@ public final class RedisProxy: Sendable {
     /// - Parameters:
     ///   - cache: the local level; nil to pass everything on.
     ///   - memory: when the local level has to give way.
+    ///   - volatile: what may be kept in memory in Redis' place while it is gone.
     ///   - operations: the monitor's instrument, if it is there.
     public init(
         _ address: ListenAddress, to options: RelayOptions, cache: LocalCache?,
-        memory: MemoryGovernor.Rules = MemoryGovernor.Rules(), features: Features, operations: OperationRecorder?
+        memory: MemoryGovernor.Rules = MemoryGovernor.Rules(), volatile: MemoryRedis.Limits = MemoryRedis.Limits(),
+        features: Features, operations: OperationRecorder?
     ) throws {
         self.features = features
         let shared = SharedParts(
@@ -39,7 +41,8 @@ public final class RedisProxy: Sendable {
         if let cache {
             let local = LocalLevel(cache, freshness: Freshness(), features: features, metrics: metrics)
             let feed = InvalidationFeed(relay, local)
-            relay.use(local, feed)
+            let answersAlone = cache.classes.contains { $0.onFailure != .fail }
+            relay.use(local, feed, answersAlone ? Fallback(local, limits: volatile, metrics: metrics) : nil)
             self.feed = feed
             let keeper = CacheKeeper(cache, memory)
             sources = [CacheMetrics(cache, keeper: keeper)]

@@ -85,6 +85,7 @@ struct RedisProxyMetrics: Sendable {
     let breakerIsOpen: Gauge
     let breakerOpenings: Counter
     let feedLosses: Counter
+    let discarded: Counter
     let invalidations: Invalidations
     private let replies: [Counter]
     private let bypasses: [Counter]
@@ -116,6 +117,10 @@ struct RedisProxyMetrics: Sendable {
             .counter(
                 "outrigger_redis_proxy_tracking_losses_total",
                 "Times the connection that tells of changes was lost, and the local level with it."))
+        let discardFamily = CounterFamily(
+            .counter(
+                "outrigger_redis_proxy_volatile_discarded_total",
+                "Keys written in memory while Redis was gone, and discarded when it was back."))
         let invalidationFamily = CounterFamily(
             .counter(
                 "outrigger_redis_proxy_invalidations_total",
@@ -146,6 +151,7 @@ struct RedisProxyMetrics: Sendable {
         breakerIsOpen = breakerFamily.with(["redis_proxy"])
         breakerOpenings = openingFamily.with(["redis_proxy"])
         feedLosses = lossFamily.with([])
+        discarded = discardFamily.with([])
         invalidations = Invalidations(
             own: invalidationFamily.with(["own"]), heard: invalidationFamily.with(["heard"]),
             flushes: invalidationFamily.with(["flush"]))
@@ -157,7 +163,8 @@ struct RedisProxyMetrics: Sendable {
         times = families.map { timeFamily.with([$0.label]) }
         instruments = [
             clientFamily, acceptedFamily, upstreams.family, upstreams.openedFamily, leaseFamily, timeoutFamily,
-            breakerFamily, openingFamily, lossFamily, invalidationFamily, replyFamily, bypassFamily, commandFamily,
+            breakerFamily, openingFamily, lossFamily, discardFamily, invalidationFamily, replyFamily, bypassFamily,
+            commandFamily,
             errorFamily, timeFamily,
         ]
     }

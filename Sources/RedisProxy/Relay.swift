@@ -15,6 +15,8 @@ final class Relay: @unchecked Sendable {
     /// Tells of changes; it lives on the first loop.
     private(set) var feed: InvalidationFeed?
     var breaker = Breaker()
+    /// Answers while Redis is gone.
+    private var fallback: Fallback?
     private var lanes: [Identity: Lane] = [:]
     private var sessions: [ObjectIdentifier: RelaySession] = [:]
     private var accepted = 0
@@ -29,7 +31,9 @@ final class Relay: @unchecked Sendable {
     }
 
     /// To be called before the first client.
-    func use(_ local: LocalLevel, _ feed: InvalidationFeed) { (reader, self.feed) = (LocalReader(local), feed) }
+    func use(_ local: LocalLevel, _ feed: InvalidationFeed, _ fallback: Fallback?) {
+        (reader, self.feed, self.fallback) = (LocalReader(local), feed, fallback)
+    }
 
     func start() { watch() }
 
@@ -120,7 +124,35 @@ final class Relay: @unchecked Sendable {
     func connectionAnswered() {
         if !breaker.isClosed { Log.info("Redis is back", ["upstream": "\(options.address)"]) }
         breaker.succeeded()
+        fallback?.end()
         metrics.breakerIsOpen.set(0)
+    }
+
+    // MARK: While Redis is gone
+
+    /// Whether a command may be answered in Redis' place.
+    func mayFallBack(_ command: Command, _ words: [Range<Int>], in bytes: Span<UInt8>) -> Bool {
+        fallback?.mode(of: command, words, in: bytes) != nil
+    }
+
+    /// Appends a reply in Redis' place; false when there is none.
+    func fallBack(_ command: Span<UInt8>, _ identity: Identity, into reply: inout [UInt8]) -> Bool {
+        guard let fallback, let reader else { return false }
+        return fallback.answer(command, identity, reader, nowMs: loop.nowMs, into: &reply)
+    }
+
+    /// What Redis would say to `SELECT` and `HELLO`, where somebody answers in its place.
+    func agree(to identity: Identity, insteadOfRedis question: [UInt8], number: Int) -> [UInt8]? {
+        guard fallback != nil, features.isOn(.fallback), identity.mayShareLocalLevel else { return nil }
+        var parser = CommandReader()
+        var reply: [UInt8] = []
+        guard case .command = parser.next(in: question.span) else { return nil }
+        if question.span.isWord("hello", parser.arguments[0]) {
+            HelloReply.append(identity.version, id: number, to: &reply)
+        } else {
+            reply.append(status: "OK")
+        }
+        return reply
     }
 
     // MARK: Fetching

@@ -182,7 +182,7 @@ final class Upstream: StreamOwner {
             relay.reader?.local.apply(pending.settlement)
             session.settled()
         }
-        session.lost(pending.sequence, mayHaveRun: mayHaveRun && pending.isWrite)
+        session.lost(pending.sequence, pending.command, mayHaveRun: mayHaveRun && pending.isWrite)
     }
 
     /// Closes the connection when Redis owes an answer for too long.
