@@ -18,6 +18,7 @@ final class Relay: @unchecked Sendable {
     /// Answers while Redis is gone.
     private var fallback: Fallback?
     private var lanes: [Identity: Lane] = [:]
+    private var hotKeys: HotKeys?
     private var sessions: [ObjectIdentifier: RelaySession] = [:]
     private var accepted = 0
 
@@ -35,7 +36,13 @@ final class Relay: @unchecked Sendable {
         (reader, self.feed, self.fallback) = (LocalReader(local), feed, fallback)
     }
 
-    func start() { watch() }
+    func start(warming hotKeys: HotKeys?) {
+        self.hotKeys = hotKeys
+        watch()
+    }
+
+    /// The local level has come into use.
+    func localLevelBegins() { hotKeys?.warm(self) }
 
     private func watch() {
         loop.after(milliseconds: 100) { [weak self] in
@@ -172,12 +179,33 @@ final class Relay: @unchecked Sendable {
         }
     }
 
-    /// Fetches what is here anew, for nobody in particular.
+    /// Fetches what is here anew before it ends, for nobody in particular.
     func refresh(_ question: LocalReader.Question, _ identity: Identity) {
-        guard let reader, features.isOn(.refreshAhead), let lane = lanes[identity] else { return }
-        guard case .fetches(let fetches) = reader.begin(question, identity, isRefresh: true, nowMs: loop.nowMs),
+        guard features.isOn(.refreshAhead) else { return }
+        fetch(question, identity, isRefresh: true)
+    }
+
+    /// Fetches an entry that was hot once.
+    func fetch(_ meaning: EntryKey.Meaning) {
+        var parser = CommandReader()
+        var places: [Int] = []
+        guard meaning.command.count > 0, case .command = parser.next(in: meaning.command.span),
+            let command = CommandTable.shared.command(parser.arguments, in: meaning.command.span),
+            command.has(.cacheable),
+            command.keys.append(of: parser.arguments, in: meaning.command.span, to: &places), !places.isEmpty
+        else { return }
+        let keys = places.map { meaning.command.span.copy(parser.arguments[$0]) }
+        let question = LocalReader.Question(keys: keys, command: meaning.isValue ? nil : meaning.command)
+        fetch(question, Identity(database: meaning.database, version: meaning.version), isRefresh: false)
+    }
+
+    private func fetch(_ question: LocalReader.Question, _ identity: Identity, isRefresh: Bool) {
+        guard let reader, reader.local.freshness.isLive else { return }
+        guard case .fetches(let fetches) = reader.begin(question, identity, isRefresh: isRefresh, nowMs: loop.nowMs),
             fetches.contains(where: { $0 != nil })
         else { return }
+        let lane = enter(identity)
+        defer { lane.clients -= 1 }
         let upstream = lane.fast[0]
         askLifetimes(question, fetches, upstream)
         var pending = Pending()

@@ -216,6 +216,39 @@ import Testing
         await back.stop()
     }
 
+    @Test func whatWasHotIsFetchedAtTheNextStart() async throws {
+        let redis = try await LocalRedis.start()
+        let port = FreePort.next()
+        let folder = try TemporaryFolder("outrigger-state")
+        func start() async throws -> RunningOutrigger {
+            try await RunningOutrigger.start(
+                [
+                    "--redis-proxy.listen-address=127.0.0.1:\(port)", "--state.dir=\(folder.path)",
+                    "--collect.min-age=0s",
+                ], environment: ["REDIS_URL": redis.url])
+        }
+        func ask(_ words: String...) async throws -> String {
+            try await LocalServer.run("redis-cli", ["-p", "\(port)"] + words, folder: folder)
+        }
+        let first = try await start()
+        #expect(try await ask("SET", "hot", "value") == "OK\n")
+        #expect(try await ask("HSET", "hot:hash", "field", "value") == "1\n")
+        try await first.untilLocalLevelAnswers { _ = try await ask("GET", "hot") }
+        for _ in 0..<3 { #expect(try await ask("HGETALL", "hot:hash") == "field\nvalue\n") }
+        await first.stop()
+        let second = try await start()
+        let deadline = Deadline.after(.seconds(20))
+        while try await !second.get("/metrics").body.contains(#"outrigger_cache_entries{class="default"} 2"#) {
+            try #require(!deadline.hasPassed, "both are fetched")
+        }
+        #expect(try await ask("GET", "hot") == "value\n")
+        #expect(try await ask("HGETALL", "hot:hash") == "field\nvalue\n")
+        let page = try await second.get("/metrics").body
+        #expect(page.contains(#"outrigger_redis_proxy_replies_total{source="local"} 2"#))
+        await second.stop()
+        await redis.stop()
+    }
+
     @Test func rubbishIsAnsweredAsRedisAnswersIt() async throws {
         let redis = try await LocalRedis.start()
         let ports = (relay: FreePort.next(), memory: FreePort.next())

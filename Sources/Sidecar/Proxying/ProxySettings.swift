@@ -39,7 +39,7 @@ struct ProxySettings: Sendable {
     }
 
     /// Starts the Redis proxy, where there is to be one. Looks the Redis' name up, which blocks.
-    func startRedisProxy(_ operations: OperationRecorder) throws -> RedisProxy? {
+    func startRedisProxy(_ operations: OperationRecorder, stateFolder: String?) throws -> RedisProxy? {
         guard let redisListen else { return nil }
         var limits = MemoryRedis.Limits()
         limits.bytes = memoryBytes
@@ -54,6 +54,12 @@ struct ProxySettings: Sendable {
         return try RedisProxy(
             redisListen,
             to: RelayOptions(address, user: redis.user, password: redis.password, database: redis.database),
-            cache: cache.makeCache(), memory: cache.memory, volatile: limits, features: Features(), operations: operations)
+            cache: cache.makeCache(), hotKeys: hotKeys(in: stateFolder), memory: cache.memory, volatile: limits,
+            features: Features(), operations: operations)
+    }
+
+    private func hotKeys(in folder: String?) -> (file: StateFile, limit: Int)? {
+        guard let folder, cache.hotKeys > 0 else { return nil }
+        return (StateFile(folder + "/hot-keys"), cache.hotKeys)
     }
 }
