@@ -78,6 +78,10 @@ struct RedisProxyMetrics: Sendable {
     ]
 
     let clients: Gauge
+    /// Commands sent to Redis whose replies have not come.
+    let inFlight: Gauge
+    /// Observed with each command that is sent.
+    let pipelineDepth: Histogram
     let accepted: Counter
     let upstreams = Upstreams()
     let leases: Counter
@@ -95,6 +99,13 @@ struct RedisProxyMetrics: Sendable {
     let instruments: [any Instrument]
 
     init() {
+        let inFlightFamily = GaugeFamily(
+            .gauge("outrigger_redis_proxy_commands_in_flight", "Commands sent to Redis whose replies have not come."))
+        let depthFamily = HistogramFamily(
+            Metric(
+                "outrigger_redis_proxy_pipeline_depth", .histogram,
+                "Commands under way on a shared connection to Redis when another one is sent."),
+            bounds: [0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1023])
         let clientFamily = GaugeFamily(.gauge("outrigger_redis_proxy_clients", "Clients connected."))
         let acceptedFamily = CounterFamily(
             .counter("outrigger_redis_proxy_clients_accepted_total", "Clients that have connected."))
@@ -144,6 +155,8 @@ struct RedisProxyMetrics: Sendable {
                 "outrigger_redis_proxy_command_duration_seconds", .histogram,
                 "Time Redis took to answer, seen from the proxy, by family of commands."), bounds: Self.durations,
             labelNames: ["family"])
+        inFlight = inFlightFamily.with([])
+        pipelineDepth = depthFamily.with([])
         clients = clientFamily.with([])
         accepted = acceptedFamily.with([])
         leases = leaseFamily.with([])
@@ -162,7 +175,7 @@ struct RedisProxyMetrics: Sendable {
         errors = families.map { errorFamily.with([$0.label]) }
         times = families.map { timeFamily.with([$0.label]) }
         instruments = [
-            clientFamily, acceptedFamily, upstreams.family, upstreams.openedFamily, leaseFamily, timeoutFamily,
+            inFlightFamily, depthFamily, clientFamily, acceptedFamily, upstreams.family, upstreams.openedFamily, leaseFamily, timeoutFamily,
             breakerFamily, openingFamily, lossFamily, discardFamily, invalidationFamily, replyFamily, bypassFamily,
             commandFamily,
             errorFamily, timeFamily,
