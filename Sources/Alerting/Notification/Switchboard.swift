@@ -25,6 +25,9 @@ public struct Switchboard: Sendable {
             self.inhibitRules = inhibitRules
             self.externalURL = externalURL
         }
+
+        /// Tells no one: what a reload without receivers leaves.
+        public static let nobody = Configuration(route: Route(receiver: "nobody"), receivers: [])
     }
 
     public struct Limits: Sendable {
@@ -47,6 +50,9 @@ public struct Switchboard: Sendable {
         /// 1 for the first.
         public let attempt: Int
         public let reason: NotificationLog.Reason
+        /// The same for the same news, also when a crash has made the sender forget that it was accepted; nil where there
+        /// is nothing to repeat.
+        public var idempotencyKey: String?
         /// To be written down before the message is sent.
         public var intent: NotificationLog.Entry?
     }
@@ -89,6 +95,7 @@ public struct Switchboard: Sendable {
         let repeatInterval: Duration
         let deadline: Moment
         let reason: NotificationLog.Reason
+        let idempotencyKey: String
         var retry: RetryPolicy
         /// When to try; nil while an attempt is under way.
         var dueAt: Moment?
@@ -271,6 +278,7 @@ public struct Switchboard: Sendable {
             Delivery(
                 group: id, generation: generation, settings: settings, body: message.body, entry: entry,
                 repeatInterval: route.repeatInterval, deadline: deadline, reason: reason,
+                idempotencyKey: log.idempotencyKey(for: key, telling: told, at: now),
                 retry: RetryPolicy(deadline: deadline), dueAt: now))
     }
 
@@ -294,7 +302,7 @@ public struct Switchboard: Sendable {
                     Message(
                         id: id, integration: integration, settings: delivery.settings, body: delivery.body,
                         deadline: min(timeout, delivery.deadline), attempt: delivery.retry.attempts + 1,
-                        reason: delivery.reason,
+                        reason: delivery.reason, idempotencyKey: delivery.idempotencyKey,
                         intent: delivery.retry.attempts == 0 ? log.intent(before: delivery.entry) : nil)))
         }
         return work
