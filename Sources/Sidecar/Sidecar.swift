@@ -163,7 +163,7 @@ actor Sidecar {
         let own = own
         let operations = operations
         let people = alerting.map { alerting in
-            let facts = Facts(engine: alerting.engine, history: alerting.history)
+            let facts = Facts(engine: alerting.engine, source: HistoryStore(alerting.history))
             let first = FirstPage(facts: facts, report: { alerting.performance }, telemetryPath: path)
             let health = HealthPages(facts: facts, report: { alerting.performance }, startedAt: startedAt)
             return [.get("/") { _ in first.answer() }] + health.routes

@@ -62,10 +62,18 @@ import Testing
         #expect(try await outrigger.get("/health/performance").status == 503)
 
         postgres.server.process.signal(SIGSTOP)
+        // Somebody asks more of the history than two cores can do.
+        let heavy = "sum_over_time((sum_over_time(vector(1)[1d:1s]))[30d:1m])"
+        let askers = try (0..<8).map { _ in
+            try ChildProcess(
+                "curl", ["-s", "-G", outrigger.url + "/api/v1/query", "--data-urlencode", "query=" + heavy],
+                output: outrigger.folder.path + "/asked")
+        }
         for page in HealthPages.all where page.method == "GET" {
             let answer = try await outrigger.get(page.path, ["--max-time", "1"])
             #expect(answer.status == 200 || (page.isProbe && answer.status == 503), "\(page.path)")
         }
+        for asker in askers { await asker.stop() }
         postgres.server.process.signal(SIGCONT)
         let database = try await outrigger.get("/health/database").body
         #expect(database.contains("\"datname\":\"postgres\",\"size_bytes\":"), "\(database)")

@@ -7,7 +7,7 @@ import Runtime
 /// whatever hangs.
 struct Facts: Sendable {
     let engine: Engine
-    let history: History
+    let source: HistoryStore
 
     /// The value of the first sample; nil where there is none, or none that JSON can write.
     func number(_ query: String) -> Double? { samples(query).first?.value }
@@ -18,7 +18,7 @@ struct Facts: Sendable {
     func samples(_ query: String) -> [(labels: Labels, value: Double)] {
         do {
             let prepared = try PreparedQuery(try Query(query), engine: engine)
-            let answer = try prepared.instant(at: WallClock.nowMilliseconds, source: HistoryStore(history))
+            let answer = try prepared.instant(at: WallClock.nowMilliseconds, source: source)
             guard case .vector(let samples) = answer.value else { return [] }
             return samples.filter { $0.value.isFinite }.map { ($0.labels, $0.value) }
         } catch {
@@ -33,7 +33,7 @@ struct Facts: Sendable {
             let now = WallClock.nowMilliseconds
             let prepared = try PreparedQuery(try Query(query), engine: engine)
             let answer = try prepared.range(
-                from: now - 3_600_000, to: now, step: 60_000, source: HistoryStore(history))
+                from: now - 3_600_000, to: now, step: 60_000, source: source)
             guard case .matrix(let series) = answer.value else { return [] }
             return series.first?.points.map(\.value).filter(\.isFinite) ?? []
         } catch {
