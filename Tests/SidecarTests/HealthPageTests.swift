@@ -54,8 +54,11 @@ import Testing
 
     @Test func aProbeFailsWhileTheLevelIsCriticalAndAnswersWhileAServerHangs() async throws {
         let (postgres, redis) = (try await LocalPostgres.start(), try await LocalRedis.start())
-        let outrigger = try await start(postgres, redis)
+        let pgbouncer = try await LocalPgBouncer.start(before: postgres)
+        let outrigger = try await start(postgres, redis, rules: "pgbouncer: {url: \"\(pgbouncer.url())\"}")
         #expect(try await page("/health", of: outrigger, with: "\"redis\":\"excellent\"").status == 200)
+        let known = try await page("/health/database", of: outrigger, with: "\"clients_active\":").body
+        #expect(known.contains("\"connect_seconds\":0.") && known.contains("\"pools\":[{\"instance\":"), "\(known)")
         redis.server.process.signal(SIGKILL)
         let critical = try await page("/health", of: outrigger, with: "\"redis\":\"critical\"")
         #expect(critical.status == 503 && critical.body.contains("{\"level\":\"critical\""))
@@ -81,6 +84,7 @@ import Testing
         #expect(try await outrigger.get("/performance/cleanup").status == 405)
         #expect(try await outrigger.get("/performance/cleanup", ["-X", "POST"]).body.contains("\"freed_bytes\":"))
         await outrigger.stop()
+        await pgbouncer.stop()
         await postgres.stop()
     }
 
