@@ -21,7 +21,7 @@ struct Spark: Sendable {
                 "max(sum by (job, instance) (pg_stat_activity_count) / on (job, instance) pg_settings_max_connections)",
             unit: "ratio"),
         Spark(
-            title: "Postgres from memory",
+            title: "Postgres hits",
             query: """
                 sum(rate(pg_stat_database_blks_hit[5m])) \
                 / (sum(rate(pg_stat_database_blks_hit[5m])) + sum(rate(pg_stat_database_blks_read[5m])) > 0)
