@@ -11,14 +11,14 @@ public final class QueryThreads: Sendable {
     private let loads: Mutex<[Int]>
 
     private actor Worker {
-        private let thread = BlockingThread("queries")
+        private let thread = BlockingThread("queries", stackBytes: BlockingThread.deepStackBytes)
         nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe thread.asUnownedSerialExecutor() }
 
         func run<Value: Sendable>(_ body: @Sendable () -> Value) -> Value { body() }
     }
 
     /// - Parameter count: threads, at least one.
-    public init(count: Int = 2, limit: Int = 64) {
+    public init(count: Int = 4, limit: Int = 64) {
         precondition(count > 0, "no thread for queries")
         self.limit = limit
         workers = (0..<count).map { _ in Worker() }
