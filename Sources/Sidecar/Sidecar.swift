@@ -113,6 +113,9 @@ actor Sidecar {
             if fresh.operations.statsd != configuration.operations.statsd {
                 Log.warn("where StatsD is received changed: it takes effect at the next start")
             }
+            if fresh.alerting.needsRestart(after: configuration.alerting) {
+                Log.warn("history, state or performance settings changed: they take effect at the next start")
+            }
             let reported: [any MetricSource] = [operations] + (statsd.map { [$0] } ?? [])
             let sources = try Sidecar.sources(for: fresh, own) + reported
             try await alerting?.reload(
