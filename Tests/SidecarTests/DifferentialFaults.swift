@@ -104,9 +104,14 @@ actor DifferentialFaults {
 
     private func leavePostgres() async throws {
         await endClients()
+        try await endSleepers()
+        try await pass(4)
+    }
+
+    /// A client's death does not wake its backend.
+    private func endSleepers() async throws {
         _ = try await servers.postgres.sql(
             "select pg_terminate_backend(pid) from pg_stat_activity where query like 'select pg_sleep%'")
-        try await pass(4)
     }
 
     private func killRedis() async throws {
@@ -154,6 +159,7 @@ actor DifferentialFaults {
         try Files.write(whole, to: file)
         #expect(try await outrigger.get("/-/reload", ["-X", "POST"]).status == 200)
         await endClients()
+        try await endSleepers()
         try await console("RESUME idle")
         try await cli(["config", "set", "maxmemory", "0"])
         try await cli(["flushall"])

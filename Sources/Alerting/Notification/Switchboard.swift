@@ -13,6 +13,7 @@ public struct Switchboard: Sendable {
         public var route: Route
         public var receivers: [Receiver]
         public var inhibitRules: [InhibitRule]
+        public var silences: [Silence] = []
         /// Where Outrigger is reached, for the links in messages.
         public var externalURL: String
         /// For alerts posted without an end.
@@ -123,6 +124,7 @@ public struct Switchboard: Sendable {
         self.configuration = configuration
         self.log = log
         self.silences = silences
+        self.silences.configure(configuration.silences)
         tree = RouteTree(configuration.route)
         receivers = Self.named(configuration.receivers)
     }
@@ -369,6 +371,7 @@ public struct Switchboard: Sendable {
     /// was told is not told again.
     public mutating func reconfigure(_ fresh: Configuration, at now: Moment) {
         configuration = fresh
+        silences.configure(fresh.silences)
         tree = RouteTree(fresh.route)
         receivers = Self.named(fresh.receivers)
         generation += 1
