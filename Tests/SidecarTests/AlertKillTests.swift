@@ -45,7 +45,7 @@ import Testing
         let idempotencyKey: String
     }
 
-    @Test(.timeLimit(.minutes(8)))
+    @Test(.timeLimit(.minutes(40)))
     func nothingIsLostAndNothingIsToldTwice() async throws {
         let kills = Environment.current["TEST_KILLS"].flatMap { Int($0) } ?? 100
         let told = Mutex<[Telling]>([])
