@@ -11,6 +11,7 @@ public final class RedisProxy: Sendable {
     private let metrics = RedisProxyMetrics()
     private let feed: InvalidationFeed?
     private let keeping: Task<Void, Never>?
+    private let hotKeys: HotKeys?
     /// What the cache counts, for the registry.
     public let sources: [any MetricSource]
     /// The commands that lately took longest.
@@ -27,11 +28,15 @@ public final class RedisProxy: Sendable {
     ///
     /// - Parameters:
     ///   - cache: the local level; nil to pass everything on.
+    ///   - hotKeys: where to remember what is hot for the next start, and how many keys; nil for nothing.
     ///   - memory: when the local level has to give way.
+    ///   - volatile: what may be kept in memory in Redis' place while it is gone.
     ///   - operations: the monitor's instrument, if it is there.
     public init(
         _ entrances: ProxyEntrances, to options: RelayOptions, cache: LocalCache?,
-        memory: MemoryGovernor.Rules = MemoryGovernor.Rules(), features: Features, operations: OperationRecorder?
+        hotKeys: (file: StateFile, limit: Int)? = nil,
+        memory: MemoryGovernor.Rules = MemoryGovernor.Rules(), volatile: MemoryRedis.Limits = MemoryRedis.Limits(),
+        features: Features, operations: OperationRecorder?
     ) throws {
         self.features = features
         access = entrances.access
@@ -41,17 +46,25 @@ public final class RedisProxy: Sendable {
         if let cache {
             let local = LocalLevel(cache, freshness: Freshness(), features: features, metrics: metrics)
             let feed = InvalidationFeed(relay, local)
-            relay.use(local, feed)
+            let answersAlone = cache.classes.contains { $0.onFailure != .fail }
+            relay.use(local, feed, answersAlone ? Fallback(local, limits: volatile, metrics: metrics) : nil)
             self.feed = feed
             let keeper = CacheKeeper(cache, memory)
             sources = [CacheMetrics(cache, keeper: keeper)]
-            keeping = Task { await keeper.run() }
+            let remembering = hotKeys.map { HotKeys(cache, $0.file, limit: $0.limit) }
+            self.hotKeys = remembering
+            keeping = Task {
+                await withTaskGroup(of: Void.self) { group in
+                    group.addTask { await keeper.run() }
+                    if let remembering { group.addTask { await remembering.run() } }
+                }
+            }
         } else {
-            (feed, keeping, sources) = (nil, nil, [])
+            (feed, keeping, self.hotKeys, sources) = (nil, nil, nil, [])
         }
         listeners = try ProxyListeners(entrances, on: loop) { relay.accept($0) }
-        loop.post { [feed] in
-            relay.start()
+        loop.post { [feed, hotKeys = self.hotKeys] in
+            relay.start(warming: hotKeys)
             feed?.start()
         }
     }
@@ -60,7 +73,7 @@ public final class RedisProxy: Sendable {
     public init(_ entrances: ProxyEntrances, memory: MemoryRedis) throws {
         features = Features()
         access = entrances.access
-        (feed, keeping, sources) = (nil, nil, [])
+        (feed, keeping, hotKeys, sources) = (nil, nil, nil, [])
         let door = MemoryDoor(memory, metrics, Lobby(access, on: loop))
         listeners = try ProxyListeners(entrances, on: loop) { door.accept($0) }
     }
@@ -69,8 +82,9 @@ public final class RedisProxy: Sendable {
     public func reloadCertificate() throws(TLSError) { try listeners.reloadCertificate() }
 
     /// Accepts nobody any more, and ends the loop; clients see their connections close with the process.
-    public func stop() {
+    public func stop() async {
         listeners.stop()
+        await hotKeys?.save()
         keeping?.cancel()
         loop.post { [feed] in feed?.end() }
         loop.end()

@@ -25,7 +25,7 @@ struct ProxySettings: Sendable {
         redisAccess = try AccessSettings(settings, listeningOn: listen, hasRedis: self.redis != nil)
         memoryBytes = try settings.read(
             "redis_proxy.memory_bytes", default: ByteCount(64 << 20),
-            "Without a Redis behind it, the proxy is a small one itself and holds so much.",
+            "Without a Redis behind it, or while it is gone, the proxy is a small one itself and holds so much.",
             in: ByteCount(1 << 20)...ByteCount(1 << 40)
         ).bytes
         cache = try CacheConfiguration(settings)
@@ -43,17 +43,17 @@ struct ProxySettings: Sendable {
 
     /// Starts the Redis proxy, where there is to be one. Looks the Redis' name up, which blocks, and reads the files of
     /// TLS.
-    func startRedisProxy(_ operations: OperationRecorder) throws -> RedisProxy? {
+    func startRedisProxy(_ operations: OperationRecorder, stateFolder: String?) throws -> RedisProxy? {
         guard redisAccess.hasEntrance else { return nil }
         let entrances = try redisAccess.makeEntrances()
+        var limits = MemoryRedis.Limits()
+        limits.bytes = memoryBytes
         guard let redis else {
-            var limits = MemoryRedis.Limits()
-            limits.bytes = memoryBytes
             return try RedisProxy(entrances, memory: MemoryRedis(limits: limits))
         }
         return try RedisProxy(
-            entrances, to: try relayOptions(redis), cache: cache.makeCache(), memory: cache.memory,
-            features: Features(), operations: operations)
+            entrances, to: try relayOptions(redis), cache: cache.makeCache(), hotKeys: hotKeys(in: stateFolder),
+            memory: cache.memory, volatile: limits, features: Features(), operations: operations)
     }
 
     private func relayOptions(_ redis: RedisAddress) throws -> RelayOptions {
@@ -65,5 +65,10 @@ struct ProxySettings: Sendable {
         return RelayOptions(
             address, tls: redis.usesTLS ? try redisTLS.make(host: host) : nil, user: redis.user,
             password: redis.password, database: redis.database)
+    }
+
+    private func hotKeys(in folder: String?) -> (file: StateFile, limit: Int)? {
+        guard let folder, cache.hotKeys > 0 else { return nil }
+        return (StateFile(folder + "/hot-keys"), cache.hotKeys)
     }
 }
