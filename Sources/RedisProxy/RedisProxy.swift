@@ -6,7 +6,8 @@ import Runtime
 /// The Redis proxy: a listener, its loop, and whoever answers.
 public final class RedisProxy: Sendable {
     private let loop = EventLoop("redis-proxy")
-    private let listener: StreamListener
+    private let listeners: ProxyListeners
+    private let access: ProxyAccess
     private let metrics = RedisProxyMetrics()
     private let feed: InvalidationFeed?
     private let keeping: Task<Void, Never>?
@@ -19,9 +20,9 @@ public final class RedisProxy: Sendable {
     public let features: Features
 
     /// Where clients connect.
-    public var address: ListenAddress { listener.address }
+    public var addresses: [String] { listeners.addresses }
     /// To be added to the registry.
-    public var instruments: [any Instrument] { metrics.instruments }
+    public var instruments: [any Instrument] { metrics.instruments + access.instruments }
 
     /// In front of a Redis. Throws when the address cannot be listened on.
     ///
@@ -32,14 +33,15 @@ public final class RedisProxy: Sendable {
     ///   - volatile: what may be kept in memory in Redis' place while it is gone.
     ///   - operations: the monitor's instrument, if it is there.
     public init(
-        _ address: ListenAddress, to options: RelayOptions, cache: LocalCache?,
+        _ entrances: ProxyEntrances, to options: RelayOptions, cache: LocalCache?,
         hotKeys: (file: StateFile, limit: Int)? = nil,
         memory: MemoryGovernor.Rules = MemoryGovernor.Rules(), volatile: MemoryRedis.Limits = MemoryRedis.Limits(),
         features: Features, operations: OperationRecorder?
     ) throws {
         self.features = features
+        access = entrances.access
         let shared = SharedParts(
-            metrics: metrics, features: features, slowCommands: slowCommands, operations: operations)
+            metrics: metrics, features: features, slowCommands: slowCommands, operations: operations, access: access)
         let relay = Relay(loop, options, shared)
         if let cache {
             let local = LocalLevel(cache, freshness: Freshness(), features: features, metrics: metrics)
@@ -60,7 +62,7 @@ public final class RedisProxy: Sendable {
         } else {
             (feed, keeping, self.hotKeys, sources) = (nil, nil, nil, [])
         }
-        listener = try StreamListener(address, on: loop) { relay.accept($0) }
+        listeners = try ProxyListeners(entrances, on: loop) { relay.accept($0) }
         loop.post { [feed, hotKeys = self.hotKeys] in
             relay.start(warming: hotKeys)
             feed?.start()
@@ -68,16 +70,20 @@ public final class RedisProxy: Sendable {
     }
 
     /// With a Redis in memory. Throws when the address cannot be listened on.
-    public init(_ address: ListenAddress, memory: MemoryRedis) throws {
+    public init(_ entrances: ProxyEntrances, memory: MemoryRedis) throws {
         features = Features()
+        access = entrances.access
         (feed, keeping, hotKeys, sources) = (nil, nil, nil, [])
-        let door = MemoryDoor(memory, metrics)
-        listener = try StreamListener(address, on: loop) { door.accept($0) }
+        let door = MemoryDoor(memory, metrics, Lobby(access, on: loop))
+        listeners = try ProxyListeners(entrances, on: loop) { door.accept($0) }
     }
+
+    /// Reads the files of TLS again; when they are of no use the old ones stay in force.
+    public func reloadCertificate() throws(TLSError) { try listeners.reloadCertificate() }
 
     /// Accepts nobody any more, and ends the loop; clients see their connections close with the process.
     public func stop() async {
-        listener.stop()
+        listeners.stop()
         await hotKeys?.save()
         keeping?.cancel()
         loop.post { [feed] in feed?.end() }
@@ -89,18 +95,21 @@ public final class RedisProxy: Sendable {
 private final class MemoryDoor: @unchecked Sendable {
     private let redis: MemoryRedis
     private let metrics: RedisProxyMetrics
+    private let lobby: Lobby
     private var sessions: [ObjectIdentifier: MemorySession] = [:]
     private var accepted = 0
 
-    init(_ redis: MemoryRedis, _ metrics: RedisProxyMetrics) {
+    init(_ redis: MemoryRedis, _ metrics: RedisProxyMetrics, _ lobby: Lobby) {
         self.redis = redis
+        self.lobby = lobby
         self.metrics = metrics
     }
 
     func accept(_ client: StreamConnection) {
         accepted += 1
         metrics.accepted.add()
-        let session = MemorySession(client, redis, id: accepted) { [unowned self] session in
+        guard let admission = lobby.admit(client) else { return }
+        let session = MemorySession(client, redis, admission, id: accepted) { [unowned self] session in
             sessions[ObjectIdentifier(session)] = nil
             metrics.clients.set(Double(sessions.count))
         }

@@ -10,6 +10,7 @@ final class Relay: @unchecked Sendable {
     let features: Features
     let slowCommands: SlowCommands
     let monitor: CommandMonitor?
+    private let lobby: Lobby
     /// Nil without a local level.
     private(set) var reader: LocalReader?
     /// Tells of changes; it lives on the first loop.
@@ -29,6 +30,7 @@ final class Relay: @unchecked Sendable {
         features = shared.features
         slowCommands = shared.slowCommands
         monitor = shared.operations.map { CommandMonitor($0) }
+        lobby = Lobby(shared.access, on: loop)
     }
 
     /// To be called before the first client.
@@ -58,7 +60,8 @@ final class Relay: @unchecked Sendable {
     func accept(_ client: StreamConnection) {
         accepted += 1
         metrics.accepted.add()
-        let session = RelaySession(client, self, number: accepted)
+        guard let admission = lobby.admit(client) else { return }
+        let session = RelaySession(client, self, admission, number: accepted)
         sessions[ObjectIdentifier(session)] = session
         metrics.clients.move(by: 1)
         client.owner = session
@@ -90,7 +93,7 @@ final class Relay: @unchecked Sendable {
         lane.close()
     }
 
-    func connect() -> StreamConnection? { options.address.connect(on: loop) }
+    func connect() -> StreamConnection? { options.address.connect(on: loop, tls: options.tls) }
 
     /// What to say first on a connection, and whether a refusal is worth a line in the log.
     func greeting(for identity: Identity) -> [(command: [UInt8], isCritical: Bool)] {
@@ -251,4 +254,5 @@ struct SharedParts: Sendable {
     let slowCommands: SlowCommands
     /// The monitor's instrument, if it is there.
     let operations: OperationRecorder?
+    let access: ProxyAccess
 }

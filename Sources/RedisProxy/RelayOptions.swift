@@ -3,6 +3,8 @@ import Runtime
 /// Where Redis is, and how the proxy deals with it.
 public struct RelayOptions: Sendable {
     public let address: StreamAddress
+    /// Nil for plain connections.
+    public let tls: TLSClient?
     /// The proxy's own; nil for the default user without a password.
     let credentials: Credentials?
     /// In which a client begins.
@@ -20,8 +22,11 @@ public struct RelayOptions: Sendable {
     /// Commands that take longer are listed.
     public var slowCommandMs = 10
 
-    public init(_ address: StreamAddress, user: String?, password: String?, database: Int) {
+    public init(
+        _ address: StreamAddress, tls: TLSClient? = nil, user: String?, password: String?, database: Int
+    ) {
         self.address = address
+        self.tls = tls
         self.database = database
         credentials = password.map { Credentials(user: user.map { Array($0.utf8) }, password: Array($0.utf8)) }
     }

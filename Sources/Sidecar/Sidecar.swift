@@ -71,7 +71,9 @@ actor Sidecar {
             for instrument in redisProxy.instruments { own.instruments.add(instrument) }
             for source in redisProxy.sources { registry.add(source) }
             let upstream = configuration.proxies.redis.map { "\($0)" } ?? "memory"
-            Log.info("serving Redis", ["address": "\(redisProxy.address)", "from": upstream])
+            for address in redisProxy.addresses {
+                Log.info("serving Redis", ["address": address, "from": upstream])
+            }
         }
         var limits = HTTPServer.Limits()
         limits.connections = configuration.web.maxConnections
@@ -120,6 +122,7 @@ actor Sidecar {
             }
             let reported: [any MetricSource] = [operations] + (statsd.map { [$0] } ?? [])
             let sources = try Sidecar.sources(for: fresh, own) + reported
+            try redisProxy?.reloadCertificate()
             try await alerting?.reload(
                 fresh.alerting, targets: fresh.targets.historyTargets(own: fresh.web.listen.first))
             registry.replaceSources(sources)

@@ -7,6 +7,8 @@ final class OwnConnection {
     private let relay: Relay
     private let lane: Lane
     private let upstream: Upstream
+    /// The client had to say who it is: what would change that, or cannot be understood, ends it.
+    private let isGuarded: Bool
     private var reader = CommandReader()
     /// After bytes that are no command, Redis is left to say so.
     private var isOpaque = false
@@ -22,8 +24,12 @@ final class OwnConnection {
     /// - Parameters:
     ///   - upstream: lent by the lane; what others asked there is still answered to them.
     ///   - name: that the client has given itself; nil where the connection has it.
-    init(_ client: StreamConnection, _ relay: Relay, _ lane: Lane, on upstream: Upstream, name: [UInt8]?) {
+    init(
+        _ client: StreamConnection, _ relay: Relay, _ lane: Lane, on upstream: Upstream, name: [UInt8]?,
+        isGuarded: Bool
+    ) {
         self.client = client
+        self.isGuarded = isGuarded
         self.relay = relay
         self.lane = lane
         self.upstream = upstream
@@ -38,7 +44,12 @@ final class OwnConnection {
         var taken = 0
         while !isOpaque, taken < input.count, upstream.unsentBytes < Self.mostUnsentBytes {
             let rest = input.extracting(droppingFirst: taken)
-            switch reader.next(in: rest) {
+            let step = reader.next(in: rest)
+            guard !isGuarded || isHarmless(step, rest) else {
+                client.closeWhenSent()
+                return input.count
+            }
+            switch step {
             case .incomplete: return taken
             case .empty(let length), .inline(let length):
                 note(Settlement.caughtUp)
@@ -57,6 +68,18 @@ final class OwnConnection {
         }
         if upstream.unsentBytes >= Self.mostUnsentBytes { client.pause() }
         return taken
+    }
+
+    /// Whether a client that had to say who it is stays who it is.
+    private func isHarmless(_ step: CommandReader.Step, _ bytes: Span<UInt8>) -> Bool {
+        switch step {
+        case .incomplete, .empty: return true
+        case .command: return !ClientAccess.isAboutAccess(bytes.extracting(reader.arguments[0]))
+        case .inline:
+            let rewritten = reader.rewritten
+            return !ClientAccess.isAboutAccess(rewritten.span.extracting(reader.arguments[0]))
+        case .failed: return false
+        }
     }
 
     private func settlement(in bytes: Span<UInt8>) -> Settlement {

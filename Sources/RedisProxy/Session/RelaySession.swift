@@ -21,6 +21,7 @@ final class RelaySession: StreamOwner {
 
     private let client: StreamConnection
     private let relay: Relay
+    private var admission: ClientAdmission
     private var identity: Identity
     private var lane: Lane
     private let number: Int
@@ -54,9 +55,11 @@ final class RelaySession: StreamOwner {
     private static let mostExpectedBytes = 2 << 20
     private static let unknownReplyBytes = 32 << 10
 
-    init(_ client: StreamConnection, _ relay: Relay, number: Int) {
+    init(_ client: StreamConnection, _ relay: Relay, _ admission: ClientAdmission, number: Int) {
         self.client = client
         self.relay = relay
+        self.admission = admission
+        reader.isAuthenticated = !admission.mustAuthenticate
         self.number = number
         identity = Identity(database: relay.options.database)
         lane = relay.enter(identity)
@@ -64,6 +67,7 @@ final class RelaySession: StreamOwner {
 
     // MARK: The client's connection
 
+    func secured(_ connection: StreamConnection) { admission.secured() }
     func received(_ connection: StreamConnection) { advance() }
 
     func ended(_ connection: StreamConnection) {
@@ -85,6 +89,7 @@ final class RelaySession: StreamOwner {
         if let lease { lane.discard(lease) }
         (own, transaction, lease) = (nil, nil, nil)
         relay.leave(lane)
+        admission.ended()
         relay.forget(self)
     }
 
@@ -137,7 +142,12 @@ final class RelaySession: StreamOwner {
         case .inline(let length):
             let rewritten = reader.rewritten
             return run(reader.arguments, rewritten.span) ? length : nil
-        case .failed:
+        case .failed(let fault):
+            guard !admission.isGuarded else {
+                answer { fault.append(to: &$0) }
+                endWhenAnswered()
+                return nil
+            }
             // Redis itself says what is wrong with it.
             _ = takeOwn(transaction?.upstream)
             return nil
@@ -155,8 +165,16 @@ final class RelaySession: StreamOwner {
     /// - Returns: false when the command has to wait; it will be looked at again.
     private func run(_ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
         let command = CommandTable.shared.command(words, in: bytes)
+        guard admission.admits(bytes.extracting(words[0])) || command?.lane == .refused else {
+            answer { $0.append(error: ClientAccess.required) }
+            return true
+        }
         if transaction != nil { return runInTransaction(command, words, bytes) }
-        guard let command, relay.features.isOn(.pipelining) else { return takeOwn() }
+        guard let command else { return takeOwn() }
+        guard
+            relay.features.isOn(.pipelining) || ClientAccess.isAboutAccess(bytes.extracting(words[0]))
+                || admission.mustAuthenticate
+        else { return takeOwn() }
         switch command.lane {
         case .shared, .slow:
             guard command.has(.container) else { return ask(command, words, bytes) }
@@ -346,7 +364,9 @@ final class RelaySession: StreamOwner {
             hold = .order
             return false
         }
-        own = OwnConnection(client, relay, lane, on: upstream ?? lane.lease(), name: upstream == nil ? name : nil)
+        own = OwnConnection(
+            client, relay, lane, on: upstream ?? lane.lease(), name: upstream == nil ? name : nil,
+            isGuarded: admission.isGuarded)
         transaction = nil
         // From here on it says itself when the client has to wait.
         client.resume()
@@ -360,7 +380,9 @@ final class RelaySession: StreamOwner {
 
     private func runOfSession(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
         switch SessionCommand(command, words, in: bytes, identity) {
-        case .become(let identity, let question, let name): return become(identity, question, name)
+        case .become(let identity, let question): return become(identity, question)
+        case .authenticate(let request): return authenticate(request, bytes)
+        case .greet(let request): return greet(request)
         case .setName(let name):
             self.name = name
             answer { $0.append(status: "OK") }
@@ -378,12 +400,72 @@ final class RelaySession: StreamOwner {
         return true
     }
 
+    private func authenticate(_ request: AuthRequest, _ bytes: Span<UInt8>) -> Bool {
+        guard order.inFlight == 0 else {
+            hold = .order
+            return false
+        }
+        switch admission.judge(user: request.user, password: request.password) {
+        case .refused(let reply): answer { $0.append(error: reply) }
+        case .accepted(let user):
+            authenticated(as: user)
+            answer { $0.append(status: "OK") }
+        case .askRedis:
+            let given = Credentials(user: request.user, password: request.password)
+            return become(identity.with(given, relay.options), bytes.copy(0..<bytes.count), .given(given))
+        }
+        return true
+    }
+
+    private func greet(_ request: HelloRequest) -> Bool {
+        guard order.inFlight == 0 else {
+            hold = .order
+            return false
+        }
+        var other = identity
+        if let version = request.version { other.version = version }
+        guard let credentials = request.credentials else {
+            guard !admission.mustAuthenticate else {
+                answer { $0.append(error: HelloRequest.needsCredentials) }
+                return true
+            }
+            return become(other, request.question(withCredentials: false), name: request.name)
+        }
+        switch admission.judge(user: credentials.user, password: credentials.password) {
+        case .refused(let reply): answer { $0.append(error: reply) }
+        case .accepted(let user):
+            return become(other, request.question(withCredentials: false), .accepted(user), name: request.name)
+        case .askRedis:
+            let given = Credentials(user: credentials.user, password: credentials.password)
+            return become(
+                other.with(given, relay.options), request.question(withCredentials: true), .given(given),
+                name: request.name)
+        }
+        return true
+    }
+
+    private func authenticated(as user: [UInt8]) {
+        admission.authenticated(as: user)
+        reader.isAuthenticated = true
+    }
+
+    /// Whether a client says who it is, when it becomes another.
+    private enum Proof {
+        case none
+        /// The proxy has found it right.
+        case accepted([UInt8])
+        /// Redis is to judge.
+        case given(Credentials)
+    }
+
     /// Speaks for another identity, once Redis has agreed.
     ///
     /// - Parameters:
     ///   - question: that Redis agrees to; it leaves a connection of that identity as it is.
     ///   - name: that the client takes with it; nil to keep the one it has.
-    private func become(_ identity: Identity, _ question: [UInt8], _ name: [UInt8]?) -> Bool {
+    private func become(
+        _ identity: Identity, _ question: [UInt8], _ proof: Proof = .none, name: [UInt8]? = nil
+    ) -> Bool {
         guard order.inFlight == 0 else {
             hold = .order
             return false
@@ -392,24 +474,56 @@ final class RelaySession: StreamOwner {
         let lane = relay.enter(identity)
         let number = order.begin()
         let fast = lane.fast[self.number % lane.fast.count]
-        let length = question.count
+        var takesAnyPassword = false
+        if admission.mustAuthenticate, case .given(let given) = proof, let user = given.user {
+            // A user of Redis without a password accepts every one, which is not what a password was asked for. If it
+            // does, the connection is that user's already.
+            fast.ask(Credentials(user: user, password: Self.nobodysPassword()).command) { reply, kind in
+                takesAnyPassword = reply != nil && kind != .error
+            }
+        }
         fast.ask(question) { [self] reply, kind in
-            var reply = reply
-            if reply == nil { reply = relay.agree(to: identity, insteadOfRedis: question, number: self.number) }
-            if reply != nil, kind != .error || reply?.first != UInt8(ascii: "-"), client.isOpen {
+            var refusal: [UInt8] = []
+            var (reply, isAgreed) = (reply, reply != nil && kind != .error)
+            if reply == nil {
+                // Of credentials only the proxy's own get here, which are right as far as it knows.
+                reply = relay.agree(to: identity, insteadOfRedis: question, number: self.number)
+                isAgreed = reply != nil
+            }
+            if isAgreed, client.isOpen, !takesAnyPassword {
                 relay.leave(self.lane)
                 (self.lane, self.identity) = (lane, identity)
                 if let name { self.name = name }
+                switch proof {
+                case .none: break
+                case .accepted(let user): authenticated(as: user)
+                case .given(let given): authenticated(as: given.user ?? ProxyUsers.standard)
+                }
             } else {
                 relay.leave(lane)
+                if case .given(let given) = proof, let reply, kind == .error, Self.isWrongPassword(reply) {
+                    admission.refusedByRedis(given)
+                }
+                refusal.append(error: takesAnyPassword ? Self.needsPassword : RelayText.unreachable)
             }
-            var refusal: [UInt8] = []
-            refusal.append(error: RelayText.unreachable)
-            let text = reply ?? refusal
+            let text = takesAnyPassword ? refusal : reply ?? refusal
             answer(number, text.span)
             goOn()
         }
-        return length > 0
+        return true
+    }
+
+    private static let needsPassword = "DENIED This user of Redis has no password, and clients of this proxy need one."
+
+    /// One that is nobody's.
+    private static func nobodysPassword() -> [UInt8] {
+        var dice = SystemRandomNumberGenerator()
+        return Array("\(dice.next())-\(dice.next())".utf8)
+    }
+
+    /// As newer and older Redis say it.
+    private static func isWrongPassword(_ reply: [UInt8]) -> Bool {
+        reply.starts(with: "-WRONGPASS".utf8) || reply.starts(with: "-ERR invalid password".utf8)
     }
 
     private func reset() -> Bool {
@@ -421,6 +535,8 @@ final class RelaySession: StreamOwner {
         identity = Identity(database: relay.options.database)
         lane = relay.enter(identity)
         name = []
+        admission.reset()
+        reader.isAuthenticated = !admission.mustAuthenticate
         answer { $0.append(status: "RESET") }
         return true
     }
