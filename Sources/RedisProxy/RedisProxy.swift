@@ -9,6 +9,7 @@ public final class RedisProxy: Sendable {
     private let listener: StreamListener
     private let metrics = RedisProxyMetrics()
     private let feed: InvalidationFeed?
+    private let cache: LocalCache?
     private let keeping: Task<Void, Never>?
     /// What the cache counts, for the registry.
     public let sources: [any MetricSource]
@@ -32,12 +33,13 @@ public final class RedisProxy: Sendable {
         _ address: ListenAddress, to options: RelayOptions, cache: LocalCache?,
         memory: MemoryGovernor.Rules = MemoryGovernor.Rules(), features: Features, operations: OperationRecorder?
     ) throws {
-        self.features = features
+        (self.features, self.cache) = (features, cache)
         let shared = SharedParts(
             metrics: metrics, features: features, slowCommands: slowCommands, operations: operations)
         let relay = Relay(loop, options, shared)
         if let cache {
-            let local = LocalLevel(cache, freshness: Freshness(), features: features, metrics: metrics)
+            let local = LocalLevel(
+                cache, freshness: Freshness(metrics.trackingIsUp), features: features, metrics: metrics)
             let feed = InvalidationFeed(relay, local)
             relay.use(local, feed)
             self.feed = feed
@@ -57,9 +59,27 @@ public final class RedisProxy: Sendable {
     /// With a Redis in memory. Throws when the address cannot be listened on.
     public init(_ address: ListenAddress, memory: MemoryRedis) throws {
         features = Features()
-        (feed, keeping, sources) = (nil, nil, [])
+        (feed, cache, keeping, sources) = (nil, nil, nil, [])
         let door = MemoryDoor(memory, metrics)
         listener = try StreamListener(address, on: loop) { door.accept($0) }
+    }
+
+    /// Whether replies of Redis are kept here, which is so behind a proxy in front of a Redis.
+    public var hasLocalLevel: Bool { cache != nil }
+
+    /// Removes what has expired from the local level at once. Any thread.
+    public func sweep() { cache?.tick(nowMs: MonotonicClock.nowMs) }
+
+    /// Drops a share of the local level, what is used least first, after what has expired. Any thread.
+    ///
+    /// - Parameter share: of every class, 0 to 1.
+    /// - Returns: the bytes that the local level takes less than before.
+    public func free(share: Double) -> Int {
+        guard let cache else { return 0 }
+        let before = cache.memory.residentBytes
+        sweep()
+        cache.free(share: share)
+        return max(0, before - cache.memory.residentBytes)
     }
 
     /// Accepts nobody any more, and ends the loop; clients see their connections close with the process.

@@ -86,6 +86,7 @@ struct RedisProxyMetrics: Sendable {
     let breakerOpenings: Counter
     let feedLosses: Counter
     let invalidations: Invalidations
+    private let trackingFamily: GaugeFamily
     private let replies: [Counter]
     private let bypasses: [Counter]
     private let commands: [Counter]
@@ -116,6 +117,10 @@ struct RedisProxyMetrics: Sendable {
             .counter(
                 "outrigger_redis_proxy_tracking_losses_total",
                 "Times the connection that tells of changes was lost, and the local level with it."))
+        trackingFamily = GaugeFamily(
+            .gauge(
+                "outrigger_redis_proxy_tracking_up",
+                "Whether the connection that tells of changes is alive; while it is not, nothing is answered locally."))
         let invalidationFamily = CounterFamily(
             .counter(
                 "outrigger_redis_proxy_invalidations_total",
@@ -157,10 +162,14 @@ struct RedisProxyMetrics: Sendable {
         times = families.map { timeFamily.with([$0.label]) }
         instruments = [
             clientFamily, acceptedFamily, upstreams.family, upstreams.openedFamily, leaseFamily, timeoutFamily,
-            breakerFamily, openingFamily, lossFamily, invalidationFamily, replyFamily, bypassFamily, commandFamily,
+            breakerFamily, openingFamily, lossFamily, trackingFamily, invalidationFamily, replyFamily, bypassFamily,
+            commandFamily,
             errorFamily, timeFamily,
         ]
     }
+
+    /// Served from when it is first asked for: a proxy without a local level has nothing to track.
+    var trackingIsUp: Gauge { trackingFamily.with([]) }
 
     func received(_ family: Command.Family) { commands[Int(family.rawValue)].add() }
     func answered(from source: Source) {
