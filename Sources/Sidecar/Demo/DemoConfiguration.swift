@@ -62,13 +62,13 @@ struct DemoConfiguration {
         history: {interval: 5s}
         performance: {interval: 5s}
         cache:
-          # So little that something has to go now and then.
-          max_bytes: 512KiB
+          max_bytes: 1MiB
           compression_threshold: 1KiB
           classes:
-            - {name: pages, match: ["page:*"], refresh_ahead: 0.2, share: 0.25}
-            - {name: sessions, match: ["session:*"], ttl: 2m, strategy: lru, share: 0.25}
-            - {name: products, match: ["product:*"], strategy: wtinylfu, share: 0.25}
+            - {name: pages, match: ["page:*"], refresh_ahead: 0.2, share: 0.3}
+            - {name: sessions, match: ["session:*"], ttl: 2m, strategy: lru, share: 0.3}
+            # So little that something has to go now and then.
+            - {name: products, match: ["product:*"], strategy: wtinylfu, share: 0.15}
         alerting:
           evaluation_interval: 5s
           receivers: [{name: demo, webhook: {url: "http://127.0.0.1:\(receiver)/"}}]

@@ -6,7 +6,7 @@ import Runtime
 private struct Shop {
     private var random = SystemRandomNumberGenerator()
 
-    static let (visitors, products, pages) = (3000, 1500, 400)
+    static let (visitors, products, pages) = (3000, 600, 400)
 
     /// Two kilobytes that compress as pages do.
     static func html(of page: Int) -> String {

@@ -44,6 +44,8 @@ struct Spark: Sendable {
         Spark(
             title: "Saved round trips",
             query: "sum(rate(outrigger_redis_proxy_replies_total{source!=\"redis\"}[5m]))", unit: "per second"),
+        Spark(
+            title: "Proxy commands", query: "sum(rate(outrigger_redis_proxy_commands_total[5m]))", unit: "per second"),
         Spark(title: "Cache memory", query: "sum(outrigger_cache_resident_bytes)", unit: "bytes"),
         Spark(title: "Waiting for CPU", query: "max(rate(node_pressure_cpu_waiting_seconds_total[5m]))", unit: "ratio"),
         Spark(title: "Waiting for disk", query: "max(rate(node_pressure_io_waiting_seconds_total[5m]))", unit: "ratio"),
