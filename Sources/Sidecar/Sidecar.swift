@@ -65,7 +65,8 @@ actor Sidecar {
         for address in statsd.addresses { Log.info("receiving StatsD", ["address": address]) }
         registry.add(statsd)
         self.statsd = statsd
-        redisProxy = try configuration.proxies.startRedisProxy(operations)
+        redisProxy = try configuration.proxies.startRedisProxy(
+            operations, stateFolder: configuration.alerting.stateFolder)
         if let redisProxy {
             for instrument in redisProxy.instruments { own.instruments.add(instrument) }
             for source in redisProxy.sources { registry.add(source) }
@@ -100,7 +101,7 @@ actor Sidecar {
         for server in servers { await server.stop(within: .seconds(10)) }
         servers = []
         statsd?.end()
-        redisProxy?.stop()
+        await redisProxy?.stop()
         await alerting?.stop()
     }
 
