@@ -65,7 +65,7 @@ struct DemoConfiguration {
           max_bytes: 1MiB
           compression_threshold: 1KiB
           classes:
-            - {name: pages, match: ["page:*"], refresh_ahead: 0.2, share: 0.3}
+            - {name: pages, match: ["page:*"], refresh_ahead: 0.2, on_failure: stale, share: 0.3}
             - {name: sessions, match: ["session:*"], ttl: 2m, strategy: lru, share: 0.3}
             # So little that something has to go now and then.
             - {name: products, match: ["product:*"], strategy: wtinylfu, share: 0.15}
