@@ -68,7 +68,7 @@ struct DemoConfiguration {
             - {name: pages, match: ["page:*"], refresh_ahead: 0.2, on_failure: stale, share: 0.3}
             - {name: sessions, match: ["session:*"], ttl: 2m, strategy: lru, share: 0.3}
             # So little that something has to go now and then.
-            - {name: products, match: ["product:*"], strategy: wtinylfu, share: 0.15}
+            - {name: products, match: ["product:*"], strategy: wtinylfu, share: 0.17}
         alerting:
           evaluation_interval: 5s
           receivers: [{name: demo, webhook: {url: "http://127.0.0.1:\(receiver)/"}}]
