@@ -7,7 +7,7 @@ struct Spark: Sendable {
     static let all = [
         Spark(title: "Operations", query: "sum(rate(outrigger_operations_total[5m]))", unit: "per second"),
         Spark(
-            title: "Slowest 5 %",
+            title: "Slowest 5\u{A0}%",
             query: "histogram_quantile(0.95, sum by (le) (rate(outrigger_operation_duration_seconds_bucket[5m])))",
             unit: "seconds"),
         Spark(
