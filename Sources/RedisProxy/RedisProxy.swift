@@ -10,6 +10,7 @@ public final class RedisProxy: Sendable {
     private let access: ProxyAccess
     private let metrics = RedisProxyMetrics()
     private let feed: InvalidationFeed?
+    private let cache: LocalCache?
     private let keeping: Task<Void, Never>?
     private let hotKeys: HotKeys?
     /// What the cache counts, for the registry.
@@ -38,13 +39,14 @@ public final class RedisProxy: Sendable {
         memory: MemoryGovernor.Rules = MemoryGovernor.Rules(), volatile: MemoryRedis.Limits = MemoryRedis.Limits(),
         features: Features, operations: OperationRecorder?
     ) throws {
-        self.features = features
+        (self.features, self.cache) = (features, cache)
         access = entrances.access
         let shared = SharedParts(
             metrics: metrics, features: features, slowCommands: slowCommands, operations: operations, access: access)
         let relay = Relay(loop, options, shared)
         if let cache {
-            let local = LocalLevel(cache, freshness: Freshness(), features: features, metrics: metrics)
+            let local = LocalLevel(
+                cache, freshness: Freshness(metrics.trackingIsUp), features: features, metrics: metrics)
             let feed = InvalidationFeed(relay, local)
             let answersAlone = cache.classes.contains { $0.onFailure != .fail }
             relay.use(local, feed, answersAlone ? Fallback(local, limits: volatile, metrics: metrics) : nil)
@@ -73,13 +75,31 @@ public final class RedisProxy: Sendable {
     public init(_ entrances: ProxyEntrances, memory: MemoryRedis) throws {
         features = Features()
         access = entrances.access
-        (feed, keeping, hotKeys, sources) = (nil, nil, nil, [])
+        (feed, cache, keeping, hotKeys, sources) = (nil, nil, nil, nil, [])
         let door = MemoryDoor(memory, metrics, Lobby(access, on: loop))
         listeners = try ProxyListeners(entrances, on: loop) { door.accept($0) }
     }
 
     /// Reads the files of TLS again; when they are of no use the old ones stay in force.
     public func reloadCertificate() throws(TLSError) { try listeners.reloadCertificate() }
+
+    /// Whether replies of Redis are kept here, which is so behind a proxy in front of a Redis.
+    public var hasLocalLevel: Bool { cache != nil }
+
+    /// Removes what has expired from the local level at once. Any thread.
+    public func sweep() { cache?.tick(nowMs: MonotonicClock.nowMs) }
+
+    /// Drops a share of the local level, what is used least first, after what has expired. Any thread.
+    ///
+    /// - Parameter share: of every class, 0 to 1.
+    /// - Returns: the bytes that the local level takes less than before.
+    public func free(share: Double) -> Int {
+        guard let cache else { return 0 }
+        let before = cache.memory.residentBytes
+        sweep()
+        cache.free(share: share)
+        return max(0, before - cache.memory.residentBytes)
+    }
 
     /// Accepts nobody any more, and ends the loop; clients see their connections close with the process.
     public func stop() async {

@@ -170,11 +170,13 @@ actor Sidecar {
         let probes = ProbePages(configuration, page: page)
         let own = own
         let operations = operations
+        let redisProxy = redisProxy
         let proxyPages = redisProxy.map { ProxyPages(redis: $0) }
         let people = alerting.map { alerting in
             let facts = Facts(engine: alerting.engine, source: HistoryStore(alerting.history))
             let first = FirstPage(facts: facts, report: { alerting.performance }, telemetryPath: path)
-            let health = HealthPages(facts: facts, report: { alerting.performance }, startedAt: startedAt)
+            let health = HealthPages(
+                facts: facts, report: { alerting.performance }, startedAt: startedAt, redisProxy: redisProxy)
             return [.get("/") { _ in first.answer() }] + health.routes
         }
         return Router(
