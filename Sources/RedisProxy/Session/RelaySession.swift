@@ -53,7 +53,7 @@ final class RelaySession: StreamOwner {
     private static let mostUnsentBytes = 1 << 20
     /// What the replies under way may come to, as far as can be foreseen.
     private static let mostExpectedBytes = 2 << 20
-    private static let unknownReplyBytes = 32 << 10
+    private static let unknownReplyBytes = 128 << 10
 
     init(_ client: StreamConnection, _ relay: Relay, _ admission: ClientAdmission, number: Int) {
         self.client = client
@@ -148,7 +148,8 @@ final class RelaySession: StreamOwner {
                 endWhenAnswered()
                 return nil
             }
-            // Redis itself says what is wrong with it.
+            // Redis itself says what is wrong with it. It may have to wait, and is looked at from its first byte again.
+            reader = CommandReader()
             _ = takeOwn(transaction?.upstream)
             return nil
         }
