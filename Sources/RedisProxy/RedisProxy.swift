@@ -10,6 +10,7 @@ public final class RedisProxy: Sendable {
     private let metrics = RedisProxyMetrics()
     private let feed: InvalidationFeed?
     private let keeping: Task<Void, Never>?
+    private let writeBehind: WriteBehind?
     /// What the cache counts, for the registry.
     public let sources: [any MetricSource]
     /// The commands that lately took longest.
@@ -20,17 +21,20 @@ public final class RedisProxy: Sendable {
     /// Where clients connect.
     public var address: ListenAddress { listener.address }
     /// To be added to the registry.
-    public var instruments: [any Instrument] { metrics.instruments }
+    public var instruments: [any Instrument] { metrics.instruments + (writeBehind?.instruments ?? []) }
 
     /// In front of a Redis. Throws when the address cannot be listened on.
     ///
     /// - Parameters:
     ///   - cache: the local level; nil to pass everything on.
     ///   - memory: when the local level has to give way.
+    ///   - writeBehind: the folder of the log, and the rules; nil for no writing behind. It needs a local level.
     ///   - operations: the monitor's instrument, if it is there.
     public init(
         _ address: ListenAddress, to options: RelayOptions, cache: LocalCache?,
-        memory: MemoryGovernor.Rules = MemoryGovernor.Rules(), features: Features, operations: OperationRecorder?
+        memory: MemoryGovernor.Rules = MemoryGovernor.Rules(),
+        writeBehind: (folder: String, rules: WriteBehindRules)? = nil, features: Features,
+        operations: OperationRecorder?
     ) throws {
         self.features = features
         let shared = SharedParts(
@@ -41,11 +45,12 @@ public final class RedisProxy: Sendable {
             let feed = InvalidationFeed(relay, local)
             relay.use(local, feed)
             self.feed = feed
+            self.writeBehind = try writeBehind.map { try Self.writeBehind($0.folder, $0.rules, relay, local) }
             let keeper = CacheKeeper(cache, memory)
             sources = [CacheMetrics(cache, keeper: keeper)]
             keeping = Task { await keeper.run() }
         } else {
-            (feed, keeping, sources) = (nil, nil, [])
+            (feed, keeping, sources, self.writeBehind) = (nil, nil, [], nil)
         }
         listener = try StreamListener(address, on: loop) { relay.accept($0) }
         loop.post { [feed] in
@@ -57,9 +62,26 @@ public final class RedisProxy: Sendable {
     /// With a Redis in memory. Throws when the address cannot be listened on.
     public init(_ address: ListenAddress, memory: MemoryRedis) throws {
         features = Features()
-        (feed, keeping, sources) = (nil, nil, [])
+        (feed, keeping, sources, writeBehind) = (nil, nil, [], nil)
         let door = MemoryDoor(memory, metrics)
         listener = try StreamListener(address, on: loop) { door.accept($0) }
+    }
+
+    private static func writeBehind(
+        _ folder: String, _ rules: WriteBehindRules, _ relay: Relay, _ local: LocalLevel
+    ) throws(FileError) -> WriteBehind {
+        try Files.createFolder(folder)
+        let sink = RedisWriteSink(relay, name: try WriterName.read(in: folder))
+        let writeBehind = try WriteBehind(folder, rules, sink: sink)
+        relay.use(WriteGate(writeBehind, local), sink)
+        return writeBehind
+    }
+
+    /// Takes no more writes before Redis has them, and brings it those that are pending.
+    ///
+    /// - Returns: how many are left in the log for the next start.
+    public func drain(by deadline: Deadline) async -> Int {
+        await writeBehind?.stop(by: deadline) ?? 0
     }
 
     /// Accepts nobody any more, and ends the loop; clients see their connections close with the process.

@@ -14,6 +14,11 @@ final class Relay: @unchecked Sendable {
     private(set) var reader: LocalReader?
     /// Tells of changes; it lives on the first loop.
     private(set) var feed: InvalidationFeed?
+    /// Nil without writing behind.
+    private(set) var gate: WriteGate?
+    private var sink: RedisWriteSink?
+    /// Nil where no class is written through.
+    private var through: ThroughWrites?
     var breaker = Breaker()
     private var lanes: [Identity: Lane] = [:]
     private var sessions: [ObjectIdentifier: RelaySession] = [:]
@@ -29,7 +34,13 @@ final class Relay: @unchecked Sendable {
     }
 
     /// To be called before the first client.
-    func use(_ local: LocalLevel, _ feed: InvalidationFeed) { (reader, self.feed) = (LocalReader(local), feed) }
+    func use(_ local: LocalLevel, _ feed: InvalidationFeed) {
+        (reader, self.feed) = (LocalReader(local), feed)
+        if local.cache.classes.contains(where: { $0.writeMode == .through }) { through = ThroughWrites() }
+    }
+
+    /// To be called before the first client.
+    func use(_ gate: WriteGate, _ sink: RedisWriteSink) { (self.gate, self.sink) = (gate, sink) }
 
     func start() { watch() }
 
@@ -37,6 +48,7 @@ final class Relay: @unchecked Sendable {
         loop.after(milliseconds: 100) { [weak self] in
             guard let self else { return }
             for lane in Array(lanes.values) { lane.checkDeadlines(nowMs: loop.nowMs) }
+            sink?.checkDeadline(nowMs: loop.nowMs)
             monitor?.flush()
             watch()
         }
@@ -120,6 +132,7 @@ final class Relay: @unchecked Sendable {
     func connectionAnswered() {
         if !breaker.isClosed { Log.info("Redis is back", ["upstream": "\(options.address)"]) }
         breaker.succeeded()
+        gate?.writeBehind.redisIsBack()
         metrics.breakerIsOpen.set(0)
     }
 
@@ -142,8 +155,13 @@ final class Relay: @unchecked Sendable {
 
     /// Fetches what is here anew, for nobody in particular.
     func refresh(_ question: LocalReader.Question, _ identity: Identity) {
-        guard let reader, features.isOn(.refreshAhead), let lane = lanes[identity] else { return }
-        guard case .fetches(let fetches) = reader.begin(question, identity, isRefresh: true, nowMs: loop.nowMs),
+        guard features.isOn(.refreshAhead) else { return }
+        fetch(question, identity, isRefresh: true)
+    }
+
+    private func fetch(_ question: LocalReader.Question, _ identity: Identity, isRefresh: Bool) {
+        guard let reader, let lane = lanes[identity] else { return }
+        guard case .fetches(let fetches) = reader.begin(question, identity, isRefresh: isRefresh, nowMs: loop.nowMs),
             fetches.contains(where: { $0 != nil })
         else { return }
         let upstream = lane.fast[0]
@@ -180,8 +198,34 @@ final class Relay: @unchecked Sendable {
         }
     }
 
+    // MARK: Writing through
+
+    /// A write is about to be passed on.
+    func writeSent(_ settlement: Settlement, _ command: Command?, _ identity: Identity) {
+        guard through != nil, let local = reader?.local, case .key(let key) = settlement, command?.family == .string,
+            identity.mayShareLocalLevel, features.isOn(.cache, for: key.span),
+            local.cache.classes[local.cache.cacheClass(for: key.span).index].writeMode == .through
+        else { return }
+        through?.sent(key, identity)
+    }
+
+    func writeAnswered(_ settlement: Settlement, isError: Bool) {
+        guard through != nil, case .key(let key) = settlement else { return }
+        if isError { through?.failed(key) } else if let identity = through?.answered(key) { fetch(key, identity) }
+    }
+
     /// Something was changed; called on the feed's loop.
-    func heardInvalidation(of key: Span<UInt8>) {}
+    func heardInvalidation(of key: Span<UInt8>) {
+        guard through != nil else { return }
+        let key = key.copy(0..<key.count)
+        if let identity = through?.heard(key) { fetch(key, identity) }
+    }
+
+    /// What Redis has under a key now, for whoever asks next.
+    private func fetch(_ key: [UInt8], _ identity: Identity) {
+        guard gate?.isIdle != false, reader?.local.freshness.isLive == true else { return }
+        fetch(LocalReader.Question(keys: [key], command: nil), identity, isRefresh: false)
+    }
 }
 
 /// What all loops of a proxy share.

@@ -100,7 +100,11 @@ actor Sidecar {
         for server in servers { await server.stop(within: .seconds(10)) }
         servers = []
         statsd?.end()
-        redisProxy?.stop()
+        if let redisProxy {
+            let left = await redisProxy.drain(by: .after(.seconds(10)))
+            if left > 0 { Log.warn("pending writes stay in the log", ["writes": "\(left)"]) }
+            redisProxy.stop()
+        }
         await alerting?.stop()
     }
 

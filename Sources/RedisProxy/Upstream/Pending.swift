@@ -13,6 +13,8 @@ struct Pending {
     /// The reply tells how long a key of the only fetch lives.
     var isLifetime = false
     var settlement = Settlement.none
+    /// No writes to it are taken until the reply is here.
+    var claim = WriteScope.none
     /// May have been carried out when the connection is lost.
     var isWrite = false
     var family = Command.Family.unknown

@@ -12,9 +12,13 @@ struct ProxySettings: Sendable {
     let redis: RedisAddress?
     let memoryBytes: Int
     let cache: CacheConfiguration
+    let writeBehind: WriteBehindRules
+    private let stateFolder: String?
 
-    /// - Parameter redis: the one that is watched, in front of which the proxy stands unless another is named.
-    init(_ settings: Settings, redis: RedisAddress?) throws(SettingsError) {
+    /// - Parameters:
+    ///   - redis: the one that is watched, in front of which the proxy stands.
+    ///   - stateFolder: where it is logged what Redis does not have yet.
+    init(_ settings: Settings, redis: RedisAddress?, stateFolder: String?) throws(SettingsError) {
         redisListen = try settings.read(
             "redis_proxy.listen_address", as: ListenAddress.self,
             "Where the Redis proxy listens, such as 127.0.0.1:6380; loopback only. Off when not set.")
@@ -24,18 +28,33 @@ struct ProxySettings: Sendable {
             in: ByteCount(1 << 20)...ByteCount(1 << 40)
         ).bytes
         cache = try CacheConfiguration(settings)
+        writeBehind = try WriteBehindRules(settings)
         self.redis = redis
+        self.stateFolder = stateFolder
         guard let redisListen else { return }
         guard redisListen.isLoopback else {
             throw SettingsError(
                 place: settings.fileName, key: "redis_proxy.listen_address",
                 problem: "\(redisListen) is not on loopback, and the proxy asks nobody for a password")
         }
+        guard redis == nil || !writesBehind || stateFolder != nil else {
+            throw SettingsError(
+                place: settings.fileName, key: "state.dir",
+                problem: "a class of the cache has write: behind, which needs a folder for the log")
+        }
         guard redis?.usesTLS != true else {
             throw SettingsError(
                 place: settings.fileName, key: "redis_proxy.listen_address",
                 problem: "the proxy does not speak TLS to Redis yet")
         }
+    }
+
+    private var writesBehind: Bool { cache.classes.contains { $0.writeMode == .behind } }
+
+    /// Nil where nothing is written behind, now or in the last life.
+    private var writeBehindFolder: String? {
+        guard let folder = stateFolder.map({ $0 + "/write-behind" }) else { return nil }
+        return writesBehind || Files.exists(folder) ? folder : nil
     }
 
     /// Starts the Redis proxy, where there is to be one. Looks the Redis' name up, which blocks.
@@ -46,6 +65,7 @@ struct ProxySettings: Sendable {
             limits.bytes = memoryBytes
             return try RedisProxy(redisListen, memory: MemoryRedis(limits: limits))
         }
+        let log = writeBehindFolder.map { (folder: $0, rules: writeBehind) }
         let address =
             switch redis.endpoint {
             case .tcp(let host, let port): try StreamAddress(host: host, port: port)
@@ -54,6 +74,7 @@ struct ProxySettings: Sendable {
         return try RedisProxy(
             redisListen,
             to: RelayOptions(address, user: redis.user, password: redis.password, database: redis.database),
-            cache: cache.makeCache(), memory: cache.memory, features: Features(), operations: operations)
+            cache: cache.makeCache(), memory: cache.memory, writeBehind: log, features: Features(),
+            operations: operations)
     }
 }
