@@ -143,7 +143,7 @@ final class Upstream: StreamOwner {
         defer { relay.writeAnswered(pending.settlement, isError: kind == .error) }
         relay.note(pending, replyBytes: reply.count, isError: kind == .error)
         guard !pending.settlement.isNone else { return session.answer(pending.sequence, reply) }
-        if case .caughtUp = pending.settlement, let feed = relay.feed, feed.isLive {
+        if case .caughtUp = pending.settlement, let feed = relay.feed {
             let copy = reply.copy(0..<reply.count)
             return feed.whenCaughtUp(on: relay.loop) {
                 session.settled()

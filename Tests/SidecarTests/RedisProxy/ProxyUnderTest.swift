@@ -24,7 +24,9 @@ struct ProxyVariant: Sendable, CustomTestStringConvertible {
 
     static var all: [ProxyVariant] {
         guard let flags = Environment.current["TEST_PROXY_FLAGS"] else { return standard }
-        return [ProxyVariant(name: flags, flags: flags.split(separator: " ").map { String($0) })]
+        let words = flags.split(separator: " ").map { String($0) }
+        let isBehind = words.contains("--cache.write=behind")
+        return [ProxyVariant(name: flags, flags: words, swapGrace: .seconds(3600), isBehind: isBehind)]
     }
 
     /// For proofs in which all go through the proxy.
