@@ -11,6 +11,7 @@ public final class RedisProxy: Sendable {
     private let feed: InvalidationFeed?
     private let keeping: Task<Void, Never>?
     private let writeBehind: WriteBehind?
+    private let hotKeys: HotKeys?
     /// What the cache counts, for the registry.
     public let sources: [any MetricSource]
     /// The commands that lately took longest.
@@ -27,12 +28,15 @@ public final class RedisProxy: Sendable {
     ///
     /// - Parameters:
     ///   - cache: the local level; nil to pass everything on.
+    ///   - hotKeys: where to remember what is hot for the next start, and how many keys; nil for nothing.
     ///   - memory: when the local level has to give way.
+    ///   - volatile: what may be kept in memory in Redis' place while it is gone.
     ///   - writeBehind: the folder of the log, and the rules; nil for no writing behind. It needs a local level.
     ///   - operations: the monitor's instrument, if it is there.
     public init(
         _ address: ListenAddress, to options: RelayOptions, cache: LocalCache?,
-        memory: MemoryGovernor.Rules = MemoryGovernor.Rules(),
+        hotKeys: (file: StateFile, limit: Int)? = nil,
+        memory: MemoryGovernor.Rules = MemoryGovernor.Rules(), volatile: MemoryRedis.Limits = MemoryRedis.Limits(),
         writeBehind: (folder: String, rules: WriteBehindRules)? = nil, features: Features,
         operations: OperationRecorder?
     ) throws {
@@ -43,18 +47,26 @@ public final class RedisProxy: Sendable {
         if let cache {
             let local = LocalLevel(cache, freshness: Freshness(), features: features, metrics: metrics)
             let feed = InvalidationFeed(relay, local)
-            relay.use(local, feed)
+            let answersAlone = cache.classes.contains { $0.onFailure != .fail }
+            relay.use(local, feed, answersAlone ? Fallback(local, limits: volatile, metrics: metrics) : nil)
             self.feed = feed
             self.writeBehind = try writeBehind.map { try Self.writeBehind($0.folder, $0.rules, relay, local) }
             let keeper = CacheKeeper(cache, memory)
             sources = [CacheMetrics(cache, keeper: keeper)]
-            keeping = Task { await keeper.run() }
+            let remembering = hotKeys.map { HotKeys(cache, $0.file, limit: $0.limit) }
+            self.hotKeys = remembering
+            keeping = Task {
+                await withTaskGroup(of: Void.self) { group in
+                    group.addTask { await keeper.run() }
+                    if let remembering { group.addTask { await remembering.run() } }
+                }
+            }
         } else {
-            (feed, keeping, sources, self.writeBehind) = (nil, nil, [], nil)
+            (feed, keeping, self.hotKeys, sources, self.writeBehind) = (nil, nil, nil, [], nil)
         }
         listener = try StreamListener(address, on: loop) { relay.accept($0) }
-        loop.post { [feed] in
-            relay.start()
+        loop.post { [feed, hotKeys = self.hotKeys] in
+            relay.start(warming: hotKeys)
             feed?.start()
         }
     }
@@ -62,7 +74,7 @@ public final class RedisProxy: Sendable {
     /// With a Redis in memory. Throws when the address cannot be listened on.
     public init(_ address: ListenAddress, memory: MemoryRedis) throws {
         features = Features()
-        (feed, keeping, sources, writeBehind) = (nil, nil, [], nil)
+        (feed, keeping, hotKeys, sources, writeBehind) = (nil, nil, nil, [], nil)
         let door = MemoryDoor(memory, metrics)
         listener = try StreamListener(address, on: loop) { door.accept($0) }
     }
@@ -85,8 +97,9 @@ public final class RedisProxy: Sendable {
     }
 
     /// Accepts nobody any more, and ends the loop; clients see their connections close with the process.
-    public func stop() {
+    public func stop() async {
         listener.stop()
+        await hotKeys?.save()
         keeping?.cancel()
         loop.post { [feed] in feed?.end() }
         loop.end()

@@ -103,7 +103,7 @@ actor Sidecar {
         if let redisProxy {
             let left = await redisProxy.drain(by: .after(.seconds(10)))
             if left > 0 { Log.warn("pending writes stay in the log", ["writes": "\(left)"]) }
-            redisProxy.stop()
+            await redisProxy.stop()
         }
         await alerting?.stop()
     }
@@ -117,6 +117,9 @@ actor Sidecar {
             }
             if fresh.operations.statsd != configuration.operations.statsd {
                 Log.warn("where StatsD is received changed: it takes effect at the next start")
+            }
+            if fresh.alerting.needsRestart(after: configuration.alerting) {
+                Log.warn("history, state or performance settings changed: they take effect at the next start")
             }
             let reported: [any MetricSource] = [operations] + (statsd.map { [$0] } ?? [])
             let sources = try Sidecar.sources(for: fresh, own) + reported
@@ -169,7 +172,7 @@ actor Sidecar {
         let operations = operations
         let proxyPages = redisProxy.map { ProxyPages(redis: $0) }
         let people = alerting.map { alerting in
-            let facts = Facts(engine: alerting.engine, history: alerting.history)
+            let facts = Facts(engine: alerting.engine, source: HistoryStore(alerting.history))
             let first = FirstPage(facts: facts, report: { alerting.performance }, telemetryPath: path)
             let health = HealthPages(facts: facts, report: { alerting.performance }, startedAt: startedAt)
             return [.get("/") { _ in first.answer() }] + health.routes

@@ -94,6 +94,12 @@ final class WriteGate {
         return .answered
     }
 
+    /// Whether something is pending under any of the keys: what Redis has there is old.
+    func holds(_ keys: [[UInt8]], _ identity: Identity) -> Bool {
+        guard !isIdle else { return false }
+        return writeBehind.overlays(keys.map { PendingKey(identity.database, $0) }, wallMs: 0).contains { $0 != .none }
+    }
+
     // MARK: Commands for Redis
 
     /// From now on nothing is taken for what the command touches, until `release` of what is returned.

@@ -17,14 +17,14 @@ struct ProxySettings: Sendable {
 
     /// - Parameters:
     ///   - redis: the one that is watched, in front of which the proxy stands.
-    ///   - stateFolder: where it is logged what Redis does not have yet.
+    ///   - stateFolder: for what is hot, and the log of what Redis does not have yet.
     init(_ settings: Settings, redis: RedisAddress?, stateFolder: String?) throws(SettingsError) {
         redisListen = try settings.read(
             "redis_proxy.listen_address", as: ListenAddress.self,
             "Where the Redis proxy listens, such as 127.0.0.1:6380; loopback only. Off when not set.")
         memoryBytes = try settings.read(
             "redis_proxy.memory_bytes", default: ByteCount(64 << 20),
-            "Without a Redis behind it, the proxy is a small one itself and holds so much.",
+            "Without a Redis behind it, or while it is gone, the proxy is a small one itself and holds so much.",
             in: ByteCount(1 << 20)...ByteCount(1 << 40)
         ).bytes
         cache = try CacheConfiguration(settings)
@@ -60,9 +60,9 @@ struct ProxySettings: Sendable {
     /// Starts the Redis proxy, where there is to be one. Looks the Redis' name up, which blocks.
     func startRedisProxy(_ operations: OperationRecorder) throws -> RedisProxy? {
         guard let redisListen else { return nil }
+        var limits = MemoryRedis.Limits()
+        limits.bytes = memoryBytes
         guard let redis else {
-            var limits = MemoryRedis.Limits()
-            limits.bytes = memoryBytes
             return try RedisProxy(redisListen, memory: MemoryRedis(limits: limits))
         }
         let log = writeBehindFolder.map { (folder: $0, rules: writeBehind) }
@@ -74,7 +74,12 @@ struct ProxySettings: Sendable {
         return try RedisProxy(
             redisListen,
             to: RelayOptions(address, user: redis.user, password: redis.password, database: redis.database),
-            cache: cache.makeCache(), memory: cache.memory, writeBehind: log, features: Features(),
-            operations: operations)
+            cache: cache.makeCache(), hotKeys: hotKeys, memory: cache.memory, volatile: limits,
+            writeBehind: log, features: Features(), operations: operations)
+    }
+
+    private var hotKeys: (file: StateFile, limit: Int)? {
+        guard let stateFolder, cache.hotKeys > 0 else { return nil }
+        return (StateFile(stateFolder + "/hot-keys"), cache.hotKeys)
     }
 }
