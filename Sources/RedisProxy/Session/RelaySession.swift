@@ -122,6 +122,8 @@ final class RelaySession: StreamOwner {
             while client.isOpen, !isEnding {
                 let rest = input.extracting(droppingFirst: taken)
                 if let own { return taken + own.take(rest) }
+                // What comes next may be for another identity, about which Redis is being asked.
+                if case .event = hold { return taken }
                 guard !isCongested else {
                     hold = .congestion
                     return taken
