@@ -12,6 +12,7 @@ public final class RedisProxy: Sendable {
     private let feed: InvalidationFeed?
     private let cache: LocalCache?
     private let keeping: Task<Void, Never>?
+    private let writeBehind: WriteBehind?
     private let hotKeys: HotKeys?
     /// What the cache counts, for the registry.
     public let sources: [any MetricSource]
@@ -23,7 +24,9 @@ public final class RedisProxy: Sendable {
     /// Where clients connect.
     public var addresses: [String] { listeners.addresses }
     /// To be added to the registry.
-    public var instruments: [any Instrument] { metrics.instruments + access.instruments }
+    public var instruments: [any Instrument] {
+        metrics.instruments + access.instruments + (writeBehind?.instruments ?? [])
+    }
 
     /// In front of a Redis. Throws when the address cannot be listened on.
     ///
@@ -32,12 +35,14 @@ public final class RedisProxy: Sendable {
     ///   - hotKeys: where to remember what is hot for the next start, and how many keys; nil for nothing.
     ///   - memory: when the local level has to give way.
     ///   - volatile: what may be kept in memory in Redis' place while it is gone.
+    ///   - writeBehind: the folder of the log, and the rules; nil for no writing behind. It needs a local level.
     ///   - operations: the monitor's instrument, if it is there.
     public init(
         _ entrances: ProxyEntrances, to options: RelayOptions, cache: LocalCache?,
         hotKeys: (file: StateFile, limit: Int)? = nil,
         memory: MemoryGovernor.Rules = MemoryGovernor.Rules(), volatile: MemoryRedis.Limits = MemoryRedis.Limits(),
-        features: Features, operations: OperationRecorder?
+        writeBehind: (folder: String, rules: WriteBehindRules)? = nil, features: Features,
+        operations: OperationRecorder?
     ) throws {
         (self.features, self.cache) = (features, cache)
         access = entrances.access
@@ -51,6 +56,7 @@ public final class RedisProxy: Sendable {
             let answersAlone = cache.classes.contains { $0.onFailure != .fail }
             relay.use(local, feed, answersAlone ? Fallback(local, limits: volatile, metrics: metrics) : nil)
             self.feed = feed
+            self.writeBehind = try writeBehind.map { try Self.writeBehind($0.folder, $0.rules, relay, local) }
             let keeper = CacheKeeper(cache, memory)
             sources = [CacheMetrics(cache, keeper: keeper)]
             let remembering = hotKeys.map { HotKeys(cache, $0.file, limit: $0.limit) }
@@ -62,7 +68,7 @@ public final class RedisProxy: Sendable {
                 }
             }
         } else {
-            (feed, keeping, self.hotKeys, sources) = (nil, nil, nil, [])
+            (feed, keeping, self.hotKeys, sources, self.writeBehind) = (nil, nil, nil, [], nil)
         }
         listeners = try ProxyListeners(entrances, on: loop) { relay.accept($0) }
         loop.post { [feed, hotKeys = self.hotKeys] in
@@ -75,7 +81,7 @@ public final class RedisProxy: Sendable {
     public init(_ entrances: ProxyEntrances, memory: MemoryRedis) throws {
         features = Features()
         access = entrances.access
-        (feed, cache, keeping, hotKeys, sources) = (nil, nil, nil, nil, [])
+        (feed, cache, keeping, hotKeys, sources, writeBehind) = (nil, nil, nil, nil, [], nil)
         let door = MemoryDoor(memory, metrics, Lobby(access, on: loop))
         listeners = try ProxyListeners(entrances, on: loop) { door.accept($0) }
     }
@@ -99,6 +105,23 @@ public final class RedisProxy: Sendable {
         sweep()
         cache.free(share: share)
         return max(0, before - cache.memory.residentBytes)
+    }
+
+    private static func writeBehind(
+        _ folder: String, _ rules: WriteBehindRules, _ relay: Relay, _ local: LocalLevel
+    ) throws(FileError) -> WriteBehind {
+        try Files.createFolder(folder)
+        let sink = RedisWriteSink(relay, name: try WriterName.read(in: folder))
+        let writeBehind = try WriteBehind(folder, rules, sink: sink)
+        relay.use(WriteGate(writeBehind, local), sink)
+        return writeBehind
+    }
+
+    /// Takes no more writes before Redis has them, and brings it those that are pending.
+    ///
+    /// - Returns: how many are left in the log for the next start.
+    public func drain(by deadline: Deadline) async -> Int {
+        await writeBehind?.stop(by: deadline) ?? 0
     }
 
     /// Accepts nobody any more, and ends the loop; clients see their connections close with the process.

@@ -51,7 +51,7 @@ struct RedisProxyMetrics: Sendable {
                 .counter(
                     "outrigger_redis_proxy_upstream_connections_opened_total", "Connections opened to Redis, by use."),
                 labelNames: ["use"])
-            let uses: [Upstream.Use] = [.fast, .slow, .leased]
+            let uses: [Upstream.Use] = [.fast, .slow, .leased, .writes]
             gauges = uses.map { family.with(["\($0)"]) }
             counters = uses.map { opened.with(["\($0)"]) }
             (self.family, openedFamily) = (family, opened)
@@ -69,6 +69,7 @@ struct RedisProxyMetrics: Sendable {
             case .fast: 0
             case .slow: 1
             case .leased: 2
+            case .writes: 3
             }
         }
     }

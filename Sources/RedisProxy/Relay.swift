@@ -15,6 +15,11 @@ final class Relay: @unchecked Sendable {
     private(set) var reader: LocalReader?
     /// Tells of changes; it lives on the first loop.
     private(set) var feed: InvalidationFeed?
+    /// Nil without writing behind.
+    private(set) var gate: WriteGate?
+    private var sink: RedisWriteSink?
+    /// Nil where no class is written through.
+    private var through: ThroughWrites?
     var breaker = Breaker()
     /// Answers while Redis is gone.
     private var fallback: Fallback?
@@ -36,7 +41,11 @@ final class Relay: @unchecked Sendable {
     /// To be called before the first client.
     func use(_ local: LocalLevel, _ feed: InvalidationFeed, _ fallback: Fallback?) {
         (reader, self.feed, self.fallback) = (LocalReader(local), feed, fallback)
+        if local.cache.classes.contains(where: { $0.writeMode == .through }) { through = ThroughWrites() }
     }
+
+    /// To be called before the first client.
+    func use(_ gate: WriteGate, _ sink: RedisWriteSink) { (self.gate, self.sink) = (gate, sink) }
 
     func start(warming hotKeys: HotKeys?) {
         self.hotKeys = hotKeys
@@ -50,6 +59,7 @@ final class Relay: @unchecked Sendable {
         loop.after(milliseconds: 100) { [weak self] in
             guard let self else { return }
             for lane in Array(lanes.values) { lane.checkDeadlines(nowMs: loop.nowMs) }
+            sink?.checkDeadline(nowMs: loop.nowMs)
             monitor?.flush()
             watch()
         }
@@ -134,6 +144,7 @@ final class Relay: @unchecked Sendable {
     func connectionAnswered() {
         if !breaker.isClosed { Log.info("Redis is back", ["upstream": "\(options.address)"]) }
         breaker.succeeded()
+        gate?.writeBehind.redisIsBack()
         fallback?.end()
         metrics.breakerIsOpen.set(0)
     }
@@ -203,7 +214,7 @@ final class Relay: @unchecked Sendable {
     }
 
     private func fetch(_ question: LocalReader.Question, _ identity: Identity, isRefresh: Bool) {
-        guard let reader, reader.local.freshness.isLive else { return }
+        guard let reader, reader.local.freshness.isLive, gate?.holds(question.keys, identity) != true else { return }
         guard case .fetches(let fetches) = reader.begin(question, identity, isRefresh: isRefresh, nowMs: loop.nowMs),
             fetches.contains(where: { $0 != nil })
         else { return }
@@ -243,8 +254,33 @@ final class Relay: @unchecked Sendable {
         }
     }
 
+    // MARK: Writing through
+
+    /// A write is about to be passed on.
+    func writeSent(_ settlement: Settlement, _ command: Command?, _ identity: Identity) {
+        guard through != nil, let local = reader?.local, case .key(let key) = settlement, command?.family == .string,
+            identity.mayShareLocalLevel, features.isOn(.cache, for: key.span),
+            local.cache.classes[local.cache.cacheClass(for: key.span).index].writeMode == .through
+        else { return }
+        through?.sent(key, identity)
+    }
+
+    func writeAnswered(_ settlement: Settlement, isError: Bool) {
+        guard through != nil, case .key(let key) = settlement else { return }
+        if isError { through?.failed(key) } else if let identity = through?.answered(key) { fetch(key, identity) }
+    }
+
     /// Something was changed; called on the feed's loop.
-    func heardInvalidation(of key: Span<UInt8>) {}
+    func heardInvalidation(of key: Span<UInt8>) {
+        guard through != nil else { return }
+        let key = key.copy(0..<key.count)
+        if let identity = through?.heard(key) { fetch(key, identity) }
+    }
+
+    /// What Redis has under a key now, for whoever asks next.
+    private func fetch(_ key: [UInt8], _ identity: Identity) {
+        fetch(LocalReader.Question(keys: [key], command: nil), identity, isRefresh: false)
+    }
 }
 
 /// What all loops of a proxy share.

@@ -65,8 +65,7 @@ actor Sidecar {
         for address in statsd.addresses { Log.info("receiving StatsD", ["address": address]) }
         registry.add(statsd)
         self.statsd = statsd
-        redisProxy = try configuration.proxies.startRedisProxy(
-            operations, stateFolder: configuration.alerting.stateFolder)
+        redisProxy = try configuration.proxies.startRedisProxy(operations)
         if let redisProxy {
             for instrument in redisProxy.instruments { own.instruments.add(instrument) }
             for source in redisProxy.sources { registry.add(source) }
@@ -103,7 +102,11 @@ actor Sidecar {
         for server in servers { await server.stop(within: .seconds(10)) }
         servers = []
         statsd?.end()
-        await redisProxy?.stop()
+        if let redisProxy {
+            let left = await redisProxy.drain(by: .after(.seconds(10)))
+            if left > 0 { Log.warn("pending writes stay in the log", ["writes": "\(left)"]) }
+            await redisProxy.stop()
+        }
         await alerting?.stop()
     }
 

@@ -44,6 +44,15 @@ final class RelaySession: StreamOwner {
     private var current: Upstream?
     /// Somebody else's fetch brought nothing: the next command fetches for itself.
     private var hasFollowedInVain = false
+    /// Writes that were taken and are on their way to the log, and their keys (`Settlement.mask`).
+    private var accepting = 0
+    private var acceptingMask: UInt64 = 0
+    /// What the command at hand, which waits or is about to be passed on, has claimed.
+    private var claim: WriteScope?
+    /// Why it cannot be passed on.
+    private var refusal: String?
+    /// What the commands of the transaction touch.
+    private var transactionScope = WriteScope.none
     /// Own writes under way, and what they may touch (`Settlement.mask`).
     private var unsettledWrites = 0
     private var unsettledMask: UInt64 = 0
@@ -88,6 +97,7 @@ final class RelaySession: StreamOwner {
         if let transaction, own == nil { lane.discard(transaction.upstream) }
         if let lease { lane.discard(lease) }
         (own, transaction, lease) = (nil, nil, nil)
+        releaseClaim()
         relay.leave(lane)
         admission.ended()
         relay.forget(self)
@@ -117,6 +127,8 @@ final class RelaySession: StreamOwner {
             while client.isOpen, !isEnding {
                 let rest = input.extracting(droppingFirst: taken)
                 if let own { return taken + own.take(rest) }
+                // What comes next may be for another identity, about which Redis is being asked.
+                if case .event = hold { return taken }
                 guard !isCongested else {
                     hold = .congestion
                     return taken
@@ -170,6 +182,18 @@ final class RelaySession: StreamOwner {
             answer { $0.append(error: ClientAccess.required) }
             return true
         }
+        guard let gate = relay.gate else { return route(command, words, bytes) }
+        switch admit(command, words, bytes, gate) {
+        case .done: return true
+        case .wait: return false
+        case .go:
+            let isDone = route(command, words, bytes)
+            if isDone { releaseClaim() }
+            return isDone
+        }
+    }
+
+    private func route(_ command: Command?, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
         if transaction != nil { return runInTransaction(command, words, bytes) }
         guard let command else { return takeOwn() }
         guard
@@ -313,7 +337,152 @@ final class RelaySession: StreamOwner {
         }
         if !before.isNone { relay.reader?.local.apply(before) }
         relay.metrics.received(pending.family)
+        if let claim { (pending.claim, self.claim) = (claim, nil) }
+        relay.writeSent(after, command, identity)
         upstream.ask(bytes, pending)
+    }
+
+    // MARK: Writing behind
+
+    private enum Admission {
+        /// The command goes its way.
+        case go
+        case done
+        /// It will be looked at again.
+        case wait
+    }
+
+    /// What has to happen before a command goes its way, because writes are acknowledged before Redis has them.
+    private func admit(
+        _ command: Command?, _ words: [Range<Int>], _ bytes: Span<UInt8>, _ gate: WriteGate
+    ) -> Admission {
+        if let refusal { return refuse(refusal) }
+        guard claim == nil else { return .go }
+        if let transaction { return admit(command, words, bytes, in: transaction, gate) }
+        guard let command, !command.has(.container), relay.features.isOn(.pipelining) else { return .go }
+        switch command.lane {
+        case .shared, .slow, .blocking: break
+        case .transaction:
+            transactionScope = WriteScope(command, words, in: bytes)
+            return flush(transactionScope, gate)
+        case .session, .takeover, .refused: return .go
+        }
+        let writes = gate.writes(of: command, words, in: bytes, identity)
+        if let writes {
+            // What is under way at Redis may touch the same keys.
+            guard order.unanswered == accepting else { return waitForReplies() }
+            if accept(writes, command, gate) { return .done }
+        }
+        let isRead = command.has(.read) && !command.has(.write) && !command.has(.flushes)
+        if isRead, accepting == 0, gate.isIdle { return .go }
+        let scope = WriteScope(command, words, in: bytes)
+        if accepting > 0, !command.has(.cacheable) || acceptingMask & scope.mask != 0 { return waitForReplies() }
+        if isRead {
+            guard !gate.isIdle else { return .go }
+            switch overlay(command, words, bytes, gate) {
+            case .none: return .go
+            case .answered: return .done
+            case .unknown: break
+            }
+        }
+        return flush(scope, gate)
+    }
+
+    private func admit(
+        _ command: Command?, _ words: [Range<Int>], _ bytes: Span<UInt8>, in transaction: Transaction,
+        _ gate: WriteGate
+    ) -> Admission {
+        guard !transaction.isEnding, let command, command.lane != .session, command.lane != .takeover else {
+            return .go
+        }
+        if bytes.isWord("exec", words[0]) { return flush(transactionScope, gate) }
+        let scope = WriteScope(command, words, in: bytes)
+        if transaction.isQueueing || bytes.isWord("watch", words[0]) { transactionScope.merge(scope) }
+        return transaction.isQueueing ? .go : flush(scope, gate)
+    }
+
+    private func waitForReplies() -> Admission {
+        hold = .order
+        return .wait
+    }
+
+    /// - Returns: whether the writes were taken.
+    private func accept(_ writes: [PlannedWrite], _ command: Command, _ gate: WriteGate) -> Bool {
+        let settlement =
+            writes.count == 1 ? Settlement.key(writes[0].key.bytes) : .keys(writes.map(\.key.bytes))
+        let number = order.next
+        let acceptedNs = relay.loop.nowNs
+        let session = Returning(self)
+        gate.local.apply(settlement)
+        let refusal = gate.writeBehind.accept(writes, on: relay.loop) { end in
+            session.session.acknowledge(number, command, settlement, acceptedNs, end)
+        }
+        guard refusal == nil else { return false }
+        _ = order.begin()
+        accepting += 1
+        acceptingMask |= settlement.mask
+        relay.metrics.received(command.family)
+        return true
+    }
+
+    private func acknowledge(
+        _ number: Int, _ command: Command, _ settlement: Settlement, _ acceptedNs: Int,
+        _ end: WriteBehind.Acknowledgement
+    ) {
+        // What was fetched meanwhile is old.
+        relay.reader?.local.apply(settlement)
+        accepting -= 1
+        if accepting == 0 { acceptingMask = 0 }
+        relay.metrics.answered(from: .pending)
+        var reply: [UInt8] = []
+        switch end {
+        case .logged: reply.append(status: "OK")
+        case .failed(let text): reply.append(error: text)
+        }
+        relay.monitor?.note(
+            command.family, durationNs: relay.loop.nowNs - acceptedNs, isError: end != .logged)
+        answer(number, reply.span)
+    }
+
+    /// Answers a read from what is pending.
+    private func overlay(
+        _ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>, _ gate: WriteGate
+    ) -> WriteGate.Overlay {
+        var reply: [UInt8] = []
+        let found = gate.overlay(command, words, bytes, identity, into: &reply)
+        guard case .answered = found else { return found }
+        relay.metrics.received(command.family)
+        relay.metrics.answered(from: .pending)
+        relay.monitor?.noteHit(command.family)
+        answer(order.begin(), reply.span)
+        return found
+    }
+
+    /// Claims what the command touches, and waits until nothing of it is pending.
+    private func flush(_ scope: WriteScope, _ gate: WriteGate) -> Admission {
+        claim = gate.claim(scope)
+        let session = Returning(self)
+        let waits = gate.whenFlushed(scope, database: identity.database, on: relay.loop) { end in
+            if case .failed(let reply) = end { session.session.refusal = reply }
+            session.session.goOn()
+        }
+        guard waits else { return .go }
+        hold = .event
+        return .wait
+    }
+
+    private func refuse(_ reply: String) -> Admission {
+        refusal = nil
+        releaseClaim()
+        answer { $0.append(error: reply) }
+        // Redis has been told a part of it.
+        if transaction != nil { endWhenAnswered() }
+        return .done
+    }
+
+    private func releaseClaim() {
+        if let claim { relay.gate?.release(claim) }
+        claim = nil
     }
 
     // MARK: Commands that need a connection
@@ -369,6 +538,8 @@ final class RelaySession: StreamOwner {
             client, relay, lane, on: upstream ?? lane.lease(), name: upstream == nil ? name : nil,
             isGuarded: admission.isGuarded)
         transaction = nil
+        releaseClaim()
+        own?.goOn = { [weak self] in self?.goOn() }
         // From here on it says itself when the client has to wait.
         client.resume()
         hold = .event

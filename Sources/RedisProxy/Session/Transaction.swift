@@ -3,7 +3,7 @@ import Runtime
 /// A transaction of one client: from `WATCH` or `MULTI` to what ends it, on a connection that is the client's meanwhile.
 struct Transaction {
     let upstream: Upstream
-    private var isQueueing = false
+    private(set) var isQueueing = false
     /// Its last command was passed on.
     private(set) var isEnding = false
     /// What the commands that were queued may change once they are carried out.

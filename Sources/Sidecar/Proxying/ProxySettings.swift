@@ -13,9 +13,13 @@ struct ProxySettings: Sendable {
     private let redisTLS: TLSClientSettings
     private let memoryBytes: Int
     private let cache: CacheConfiguration
+    private let writeBehind: WriteBehindRules
+    private let stateFolder: String?
 
-    /// - Parameter redis: the one that is watched, in front of which the proxy stands unless another is named.
-    init(_ settings: Settings, redis: RedisAddress?) throws(SettingsError) {
+    /// - Parameters:
+    ///   - redis: the one that is watched, in front of which the proxy stands unless another is named.
+    ///   - stateFolder: for what is hot, and the log of what Redis does not have yet.
+    init(_ settings: Settings, redis: RedisAddress?, stateFolder: String?) throws(SettingsError) {
         let listen = try settings.read(
             "redis_proxy.listen_address", as: ListenAddress.self,
             "Where the Redis proxy listens, such as 127.0.0.1:6380. Beyond loopback only with TLS and passwords. Off when not set."
@@ -29,6 +33,13 @@ struct ProxySettings: Sendable {
             in: ByteCount(1 << 20)...ByteCount(1 << 40)
         ).bytes
         cache = try CacheConfiguration(settings)
+        writeBehind = try WriteBehindRules(settings)
+        self.stateFolder = stateFolder
+        guard self.redis == nil || !redisAccess.hasEntrance || !writesBehind || stateFolder != nil else {
+            throw SettingsError(
+                place: settings.fileName, key: "state.dir",
+                problem: "a class of the cache has write: behind, which needs a folder for the log")
+        }
     }
 
     private static func readUpstream(_ settings: Settings) throws(SettingsError) -> RedisAddress? {
@@ -43,7 +54,7 @@ struct ProxySettings: Sendable {
 
     /// Starts the Redis proxy, where there is to be one. Looks the Redis' name up, which blocks, and reads the files of
     /// TLS.
-    func startRedisProxy(_ operations: OperationRecorder, stateFolder: String?) throws -> RedisProxy? {
+    func startRedisProxy(_ operations: OperationRecorder) throws -> RedisProxy? {
         guard redisAccess.hasEntrance else { return nil }
         let entrances = try redisAccess.makeEntrances()
         var limits = MemoryRedis.Limits()
@@ -52,8 +63,17 @@ struct ProxySettings: Sendable {
             return try RedisProxy(entrances, memory: MemoryRedis(limits: limits))
         }
         return try RedisProxy(
-            entrances, to: try relayOptions(redis), cache: cache.makeCache(), hotKeys: hotKeys(in: stateFolder),
-            memory: cache.memory, volatile: limits, features: Features(), operations: operations)
+            entrances, to: try relayOptions(redis), cache: cache.makeCache(), hotKeys: hotKeys, memory: cache.memory,
+            volatile: limits, writeBehind: writeBehindFolder.map { (folder: $0, rules: writeBehind) },
+            features: Features(), operations: operations)
+    }
+
+    private var writesBehind: Bool { cache.classes.contains { $0.writeMode == .behind } }
+
+    /// Nil where nothing is written behind, now or in the last life.
+    private var writeBehindFolder: String? {
+        guard let folder = stateFolder.map({ $0 + "/write-behind" }) else { return nil }
+        return writesBehind || Files.exists(folder) ? folder : nil
     }
 
     private func relayOptions(_ redis: RedisAddress) throws -> RelayOptions {
@@ -67,8 +87,8 @@ struct ProxySettings: Sendable {
             password: redis.password, database: redis.database)
     }
 
-    private func hotKeys(in folder: String?) -> (file: StateFile, limit: Int)? {
-        guard let folder, cache.hotKeys > 0 else { return nil }
-        return (StateFile(folder + "/hot-keys"), cache.hotKeys)
+    private var hotKeys: (file: StateFile, limit: Int)? {
+        guard let stateFolder, cache.hotKeys > 0 else { return nil }
+        return (StateFile(stateFolder + "/hot-keys"), cache.hotKeys)
     }
 }
