@@ -30,6 +30,8 @@ final class RelaySession: StreamOwner {
     private var transaction: Transaction?
     /// Lent until the command that waits is answered.
     private var lease: Upstream?
+    /// A command is under way that waits for what others do.
+    private var isWaiting = false
     private var reader = CommandReader()
     private var order = ReplyOrder()
     private var hold = Hold.nothing
@@ -39,6 +41,10 @@ final class RelaySession: StreamOwner {
     private var hasInputEnded = false
     /// Size of the largest replies of late, which says how many may be under way.
     private var replyBytes = RelaySession.unknownReplyBytes
+    /// Bytes of the client that were not looked at.
+    private var unreadBytes = 0
+    /// The last reply was an error.
+    private var hasFailed = false
     /// Where the commands go whose replies have not come.
     private var current: Upstream?
     /// Somebody else's fetch brought nothing: the next command fetches for itself.
@@ -53,6 +59,8 @@ final class RelaySession: StreamOwner {
     /// What the replies under way may come to, as far as can be foreseen.
     private static let mostExpectedBytes = 2 << 20
     private static let unknownReplyBytes = 32 << 10
+    /// What a client may send ahead while it waits for others.
+    private static let mostUnreadBytes = 64 << 10
 
     init(_ client: StreamConnection, _ relay: Relay, number: Int) {
         self.client = client
@@ -68,9 +76,8 @@ final class RelaySession: StreamOwner {
 
     func ended(_ connection: StreamConnection) {
         hasInputEnded = true
-        if let own { return own.clientEnded() }
         // As Redis does, whoever waits for others is not waited for.
-        if lease != nil { return client.close() }
+        if isWaiting { return client.close() }
         advance()
     }
 
@@ -109,7 +116,8 @@ final class RelaySession: StreamOwner {
         hold = .nothing
         client.takeInput { input in
             var taken = 0
-            while client.isOpen, !isEnding {
+            defer { unreadBytes = input.count - taken }
+            while client.isOpen, !isEnding, hold == .nothing {
                 let rest = input.extracting(droppingFirst: taken)
                 if let own { return taken + own.take(rest) }
                 guard !isCongested else {
@@ -122,10 +130,19 @@ final class RelaySession: StreamOwner {
             return taken
         }
         isAdvancing = false
-        guard own == nil else { return }
-        guard case .nothing = hold else { return client.pause() }
+        if order.inFlight == 0 { everythingIsAnswered() }
+        if let own {
+            if hasInputEnded, hold == .nothing { own.clientEnded() }
+            return
+        }
+        guard hold == .nothing else { return holdBack() }
         client.resume()
         if hasInputEnded { endWhenAnswered() }
+    }
+
+    /// Of a client that waits for others one wants to know when it goes, however much it has sent ahead.
+    private func holdBack() {
+        if isWaiting, unreadBytes < Self.mostUnreadBytes { client.resume() } else { client.pause() }
     }
 
     /// - Returns: bytes of a command that was dealt with; nil when it is not whole, or has to wait.
@@ -160,9 +177,9 @@ final class RelaySession: StreamOwner {
         switch command.lane {
         case .shared, .slow: return command.has(.container) ? takeOwn() : ask(command, words, bytes)
         case .blocking:
-            return isWaiting(command, words, bytes) ? wait(command, words, bytes) : ask(command, words, bytes)
+            return mayWait(command, words, bytes) ? wait(command, words, bytes) : ask(command, words, bytes)
         case .transaction:
-            guard Transaction.begins(with: words, in: bytes) else { return ask(command, words, bytes) }
+            guard Transaction.begins(with: command, words, in: bytes) else { return ask(command, words, bytes) }
             return beginTransaction(command, words, bytes)
         case .session: return runOfSession(command, words, bytes)
         case .takeover: return takeOwn()
@@ -173,7 +190,7 @@ final class RelaySession: StreamOwner {
     }
 
     /// `XREAD` waits only when told to.
-    private func isWaiting(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
+    private func mayWait(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
         command.keys != .streams || words.contains { bytes.isWord("block", $0) }
     }
 
@@ -273,6 +290,8 @@ final class RelaySession: StreamOwner {
         pending.name = command?.id
         pending.sentNs = relay.loop.nowNs
         pending.isWrite = command?.has(.read) != true
+        pending.waits = command?.lane == .blocking
+        if pending.waits { isWaiting = true }
         pending.settlement = after
         if !after.isNone {
             unsettledWrites += 1
@@ -300,8 +319,7 @@ final class RelaySession: StreamOwner {
             hold = .order
             return false
         }
-        let upstream = lane.lease()
-        if !name.isEmpty { upstream.setName(name) }
+        let upstream = lane.lease(naming: name)
         transaction = Transaction(on: upstream)
         return runInTransaction(command, words, bytes)
     }
@@ -315,9 +333,15 @@ final class RelaySession: StreamOwner {
         guard let command, command.lane != .session, command.lane != .takeover, command.lane != .refused else {
             return takeOwn(transaction.upstream)
         }
+        // On another connection the rest would be carried out without what was watched and queued.
+        guard transaction.upstream.isConnected else {
+            isEnding = true
+            client.closeWhenSent()
+            return false
+        }
         if command.has(.cacheable), relay.reader != nil { relay.metrics.bypassed(.transaction) }
         let before = relay.reader == nil ? Settlement.none : Settlement(command, words, in: bytes)
-        let after = transaction.take(words, in: bytes, before)
+        let after = transaction.take(command, words, in: bytes, before)
         self.transaction = transaction
         pass(command, bytes, to: transaction.upstream, Pending(), before: before, after: after)
         return true
@@ -332,8 +356,14 @@ final class RelaySession: StreamOwner {
             hold = .order
             return false
         }
-        own = OwnConnection(client, relay, lane, on: upstream ?? lane.lease(), name: upstream == nil ? name : nil)
+        let upstream = upstream ?? lane.lease(naming: name)
         transaction = nil
+        guard upstream.isConnected else {
+            lane.discard(upstream)
+            endWhenAnswered()
+            return false
+        }
+        own = OwnConnection(client, relay, lane, on: upstream)
         // From here on it says itself when the client has to wait.
         client.resume()
         hold = .event
@@ -422,6 +452,7 @@ final class RelaySession: StreamOwner {
     func answer(_ number: Int, _ reply: Span<UInt8>) {
         client.send { order.end(number, reply, to: &$0) }
         replyBytes = max(reply.count, replyBytes - replyBytes / 4, 1)
+        hasFailed = reply.count > 0 && reply[0] == UInt8(ascii: "-")
         guard !isAdvancing else { return }
         if order.inFlight == 0 { everythingIsAnswered() }
         switch hold {
@@ -432,16 +463,30 @@ final class RelaySession: StreamOwner {
     }
 
     private func everythingIsAnswered() {
-        current = nil
+        (current, isWaiting) = (nil, false)
         if let transaction, transaction.isEnding {
-            lane.giveBack(transaction.upstream)
-            self.transaction = nil
+            end(transaction)
         }
         if let lease {
             lane.giveBack(lease)
             self.lease = nil
         }
         if isEnding { client.closeWhenSent() }
+    }
+
+    private func end(_ transaction: Transaction) {
+        guard hasFailed else {
+            lane.giveBack(transaction.upstream)
+            self.transaction = nil
+            return
+        }
+        if transaction.wasExecuted {
+            // Who knows what Redis still watches.
+            lane.discard(transaction.upstream)
+            self.transaction = nil
+        } else {
+            self.transaction?.goOn()
+        }
     }
 
     /// What the local level had to forget because of one of the commands is forgotten.
@@ -452,7 +497,11 @@ final class RelaySession: StreamOwner {
 
     /// The connection was lost under a command: if it may have been carried out, no reply could say so.
     func lost(_ number: Int, mayHaveRun: Bool) {
-        guard !mayHaveRun, transaction == nil else { return client.closeWhenSent() }
+        guard !mayHaveRun, transaction == nil else {
+            // What the client sends now may belong to what was lost.
+            isEnding = true
+            return client.closeWhenSent()
+        }
         var refusal: [UInt8] = []
         refusal.append(error: RelayText.unreachable)
         answer(number, refusal.span)
