@@ -128,7 +128,9 @@ final class Upstream: StreamOwner {
                     taken += reply.length
                     guard reply.kind != .push else { continue }
                     let text = rest.extracting(first: reply.length)
-                    if greetedMs != nil, reply.kind == .error, Self.full.span.hasSameBytes(as: text.extracting(first: Self.full.count)) {
+                    if greetedMs != nil, reply.kind == .error,
+                        Self.full.span.hasSameBytes(as: text.extracting(first: Self.full.count))
+                    {
                         isTurnedAway = true
                         return input.count
                     }
