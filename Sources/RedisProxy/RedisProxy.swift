@@ -10,6 +10,7 @@ public final class RedisProxy: Sendable {
     private let metrics = RedisProxyMetrics()
     private let feed: InvalidationFeed?
     private let keeping: Task<Void, Never>?
+    private let hotKeys: HotKeys?
     /// What the cache counts, for the registry.
     public let sources: [any MetricSource]
     /// The commands that lately took longest.
@@ -26,11 +27,15 @@ public final class RedisProxy: Sendable {
     ///
     /// - Parameters:
     ///   - cache: the local level; nil to pass everything on.
+    ///   - hotKeys: where to remember what is hot for the next start, and how many keys; nil for nothing.
     ///   - memory: when the local level has to give way.
+    ///   - volatile: what may be kept in memory in Redis' place while it is gone.
     ///   - operations: the monitor's instrument, if it is there.
     public init(
         _ address: ListenAddress, to options: RelayOptions, cache: LocalCache?,
-        memory: MemoryGovernor.Rules = MemoryGovernor.Rules(), features: Features, operations: OperationRecorder?
+        hotKeys: (file: StateFile, limit: Int)? = nil,
+        memory: MemoryGovernor.Rules = MemoryGovernor.Rules(), volatile: MemoryRedis.Limits = MemoryRedis.Limits(),
+        features: Features, operations: OperationRecorder?
     ) throws {
         self.features = features
         let shared = SharedParts(
@@ -39,17 +44,25 @@ public final class RedisProxy: Sendable {
         if let cache {
             let local = LocalLevel(cache, freshness: Freshness(), features: features, metrics: metrics)
             let feed = InvalidationFeed(relay, local)
-            relay.use(local, feed)
+            let answersAlone = cache.classes.contains { $0.onFailure != .fail }
+            relay.use(local, feed, answersAlone ? Fallback(local, limits: volatile, metrics: metrics) : nil)
             self.feed = feed
             let keeper = CacheKeeper(cache, memory)
             sources = [CacheMetrics(cache, keeper: keeper)]
-            keeping = Task { await keeper.run() }
+            let remembering = hotKeys.map { HotKeys(cache, $0.file, limit: $0.limit) }
+            self.hotKeys = remembering
+            keeping = Task {
+                await withTaskGroup(of: Void.self) { group in
+                    group.addTask { await keeper.run() }
+                    if let remembering { group.addTask { await remembering.run() } }
+                }
+            }
         } else {
-            (feed, keeping, sources) = (nil, nil, [])
+            (feed, keeping, self.hotKeys, sources) = (nil, nil, nil, [])
         }
         listener = try StreamListener(address, on: loop) { relay.accept($0) }
-        loop.post { [feed] in
-            relay.start()
+        loop.post { [feed, hotKeys = self.hotKeys] in
+            relay.start(warming: hotKeys)
             feed?.start()
         }
     }
@@ -57,14 +70,15 @@ public final class RedisProxy: Sendable {
     /// With a Redis in memory. Throws when the address cannot be listened on.
     public init(_ address: ListenAddress, memory: MemoryRedis) throws {
         features = Features()
-        (feed, keeping, sources) = (nil, nil, [])
+        (feed, keeping, hotKeys, sources) = (nil, nil, nil, [])
         let door = MemoryDoor(memory, metrics)
         listener = try StreamListener(address, on: loop) { door.accept($0) }
     }
 
     /// Accepts nobody any more, and ends the loop; clients see their connections close with the process.
-    public func stop() {
+    public func stop() async {
         listener.stop()
+        await hotKeys?.save()
         keeping?.cancel()
         loop.post { [feed] in feed?.end() }
         loop.end()

@@ -15,7 +15,10 @@ final class Relay: @unchecked Sendable {
     /// Tells of changes; it lives on the first loop.
     private(set) var feed: InvalidationFeed?
     var breaker = Breaker()
+    /// Answers while Redis is gone.
+    private var fallback: Fallback?
     private var lanes: [Identity: Lane] = [:]
+    private var hotKeys: HotKeys?
     private var sessions: [ObjectIdentifier: RelaySession] = [:]
     private var accepted = 0
 
@@ -29,9 +32,17 @@ final class Relay: @unchecked Sendable {
     }
 
     /// To be called before the first client.
-    func use(_ local: LocalLevel, _ feed: InvalidationFeed) { (reader, self.feed) = (LocalReader(local), feed) }
+    func use(_ local: LocalLevel, _ feed: InvalidationFeed, _ fallback: Fallback?) {
+        (reader, self.feed, self.fallback) = (LocalReader(local), feed, fallback)
+    }
 
-    func start() { watch() }
+    func start(warming hotKeys: HotKeys?) {
+        self.hotKeys = hotKeys
+        watch()
+    }
+
+    /// The local level has come into use.
+    func localLevelBegins() { hotKeys?.warm(self) }
 
     private func watch() {
         loop.after(milliseconds: 100) { [weak self] in
@@ -120,7 +131,35 @@ final class Relay: @unchecked Sendable {
     func connectionAnswered() {
         if !breaker.isClosed { Log.info("Redis is back", ["upstream": "\(options.address)"]) }
         breaker.succeeded()
+        fallback?.end()
         metrics.breakerIsOpen.set(0)
+    }
+
+    // MARK: While Redis is gone
+
+    /// Whether a command may be answered in Redis' place.
+    func mayFallBack(_ command: Command, _ words: [Range<Int>], in bytes: Span<UInt8>) -> Bool {
+        fallback?.mode(of: command, words, in: bytes) != nil
+    }
+
+    /// Appends a reply in Redis' place; false when there is none.
+    func fallBack(_ command: Span<UInt8>, _ identity: Identity, into reply: inout [UInt8]) -> Bool {
+        guard let fallback, let reader else { return false }
+        return fallback.answer(command, identity, reader, nowMs: loop.nowMs, into: &reply)
+    }
+
+    /// What Redis would say to `SELECT` and `HELLO`, where somebody answers in its place.
+    func agree(to identity: Identity, insteadOfRedis question: [UInt8], number: Int) -> [UInt8]? {
+        guard fallback != nil, features.isOn(.fallback), identity.mayShareLocalLevel else { return nil }
+        var parser = CommandReader()
+        var reply: [UInt8] = []
+        guard case .command = parser.next(in: question.span) else { return nil }
+        if question.span.isWord("hello", parser.arguments[0]) {
+            HelloReply.append(identity.version, id: number, to: &reply)
+        } else {
+            reply.append(status: "OK")
+        }
+        return reply
     }
 
     // MARK: Fetching
@@ -140,12 +179,33 @@ final class Relay: @unchecked Sendable {
         }
     }
 
-    /// Fetches what is here anew, for nobody in particular.
+    /// Fetches what is here anew before it ends, for nobody in particular.
     func refresh(_ question: LocalReader.Question, _ identity: Identity) {
-        guard let reader, features.isOn(.refreshAhead), let lane = lanes[identity] else { return }
-        guard case .fetches(let fetches) = reader.begin(question, identity, isRefresh: true, nowMs: loop.nowMs),
+        guard features.isOn(.refreshAhead) else { return }
+        fetch(question, identity, isRefresh: true)
+    }
+
+    /// Fetches an entry that was hot once.
+    func fetch(_ meaning: EntryKey.Meaning) {
+        var parser = CommandReader()
+        var places: [Int] = []
+        guard meaning.command.count > 0, case .command = parser.next(in: meaning.command.span),
+            let command = CommandTable.shared.command(parser.arguments, in: meaning.command.span),
+            command.has(.cacheable),
+            command.keys.append(of: parser.arguments, in: meaning.command.span, to: &places), !places.isEmpty
+        else { return }
+        let keys = places.map { meaning.command.span.copy(parser.arguments[$0]) }
+        let question = LocalReader.Question(keys: keys, command: meaning.isValue ? nil : meaning.command)
+        fetch(question, Identity(database: meaning.database, version: meaning.version), isRefresh: false)
+    }
+
+    private func fetch(_ question: LocalReader.Question, _ identity: Identity, isRefresh: Bool) {
+        guard let reader, reader.local.freshness.isLive else { return }
+        guard case .fetches(let fetches) = reader.begin(question, identity, isRefresh: isRefresh, nowMs: loop.nowMs),
             fetches.contains(where: { $0 != nil })
         else { return }
+        let lane = enter(identity)
+        defer { lane.clients -= 1 }
         let upstream = lane.fast[0]
         askLifetimes(question, fetches, upstream)
         var pending = Pending()

@@ -184,6 +184,7 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
             local.invalidateAll()
             relay.metrics.invalidations.flushes.add()
             local.freshness.set(true)
+            relay.localLevelBegins()
             Log.info("the local level of the cache is in use", ["upstream": "\(relay.options.address)"])
         case .live: return hearMessage(reply, kind)
         }

@@ -175,7 +175,9 @@ final class RelaySession: StreamOwner {
         if transaction != nil { return runInTransaction(command, words, bytes) }
         guard let command, relay.features.isOn(.pipelining) else { return takeOwn() }
         switch command.lane {
-        case .shared, .slow: return command.has(.container) ? takeOwn() : ask(command, words, bytes)
+        case .shared, .slow:
+            guard command.has(.container) else { return ask(command, words, bytes) }
+            return runUnknown(words, bytes)
         case .blocking:
             return mayWait(command, words, bytes) ? wait(command, words, bytes) : ask(command, words, bytes)
         case .transaction:
@@ -189,6 +191,17 @@ final class RelaySession: StreamOwner {
         }
     }
 
+    /// A subcommand that Redis 7.0 does not have may do anything to its connection, but for two that libraries say to
+    /// everybody: about themselves, and to hear of maintenance, which nobody hears of through a proxy.
+    private func runUnknown(_ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
+        guard words.count > 1, bytes.isWord("client", words[0]),
+            bytes.isWord("setinfo", words[1]) || bytes.isWord("maint_notifications", words[1])
+        else { return takeOwn() }
+        let subcommand = String(decoding: bytes.copy(words[1]), as: UTF8.self)
+        answer { $0.append(error: "ERR unknown subcommand '\(subcommand)'. Try CLIENT HELP.") }
+        return true
+    }
+
     /// `XREAD` waits only when told to.
     private func mayWait(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
         command.keys != .streams || words.contains { bytes.isWord("block", $0) }
@@ -197,6 +210,7 @@ final class RelaySession: StreamOwner {
     private func ask(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
         let upstream = command.lane == .slow ? lane.slow : lane.fast[number % lane.fast.count]
         var pending = Pending()
+        if relay.mayFallBack(command, words, in: bytes) { pending.command = bytes.copy(0..<bytes.count) }
         if command.has(.cacheable), let reader = relay.reader {
             switch look(command, words, bytes, reader) {
             case .answered: return true
@@ -410,7 +424,9 @@ final class RelaySession: StreamOwner {
         let fast = lane.fast[self.number % lane.fast.count]
         let length = question.count
         fast.ask(question) { [self] reply, kind in
-            if reply != nil, kind != .error, client.isOpen {
+            var reply = reply
+            if reply == nil { reply = relay.agree(to: identity, insteadOfRedis: question, number: self.number) }
+            if reply != nil, kind != .error || reply?.first != UInt8(ascii: "-"), client.isOpen {
                 relay.leave(self.lane)
                 (self.lane, self.identity) = (lane, identity)
                 if let name { self.name = name }
@@ -496,15 +512,20 @@ final class RelaySession: StreamOwner {
     }
 
     /// The connection was lost under a command: if it may have been carried out, no reply could say so.
-    func lost(_ number: Int, mayHaveRun: Bool) {
+    ///
+    /// - Parameter command: whole, where somebody else may answer it.
+    func lost(_ number: Int, _ command: [UInt8], mayHaveRun: Bool) {
         guard !mayHaveRun, transaction == nil else {
             // What the client sends now may belong to what was lost.
             isEnding = true
             return client.closeWhenSent()
         }
-        var refusal: [UInt8] = []
-        refusal.append(error: RelayText.unreachable)
-        answer(number, refusal.span)
+        var reply: [UInt8] = []
+        let isAnswered =
+            !command.isEmpty
+            && relay.fallBack(command.span, identity, into: &reply)
+        if !isAnswered { reply.append(error: RelayText.unreachable) }
+        answer(number, reply.span)
     }
 
     /// Nothing more is read; the connection closes after the last reply.

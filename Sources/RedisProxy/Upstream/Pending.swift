@@ -12,6 +12,8 @@ struct Pending {
     var hasParts = false
     /// The reply tells how long a key of the only fetch lives.
     var isLifetime = false
+    /// The whole command, where somebody else may answer in Redis' place.
+    var command: [UInt8] = []
     var settlement = Settlement.none
     /// May have been carried out when the connection is lost.
     var isWrite = false

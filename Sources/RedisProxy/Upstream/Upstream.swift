@@ -44,10 +44,16 @@ final class Upstream: StreamOwner {
     /// Sends a command; `pending` is answered whatever happens.
     func ask(_ command: Span<UInt8>, _ pending: Pending) {
         guard let connection = connected() else { return lose(pending, mayHaveRun: false) }
+        if use != .leased { relay.metrics.pipelineDepth.observe(Double(line.count)) }
         var pending = pending
         if pending.sentNs == 0 { pending.sentNs = relay.loop.nowNs }
-        line.append(pending)
+        enqueue(pending)
         connection.send(command)
+    }
+
+    private func enqueue(_ pending: Pending) {
+        relay.metrics.inFlight.move(by: 1)
+        line.append(pending)
     }
 
     /// Asks on the proxy's own behalf.
@@ -90,7 +96,7 @@ final class Upstream: StreamOwner {
             pending.taken = { [unowned relay] reply, kind in
                 if isCritical, kind == .error, let reply { relay.noteRefusedGreeting(reply) }
             }
-            line.append(pending)
+            enqueue(pending)
             connection.send(command.span)
         }
         var pending = Pending()
@@ -99,7 +105,7 @@ final class Upstream: StreamOwner {
             greetedMs = nil
             relay.connectionAnswered()
         }
-        line.append(pending)
+        enqueue(pending)
         connection.send { bytes in
             bytes.append(arrayOf: 1)
             bytes.append(bulk: "PING")
@@ -151,6 +157,7 @@ final class Upstream: StreamOwner {
 
     private func deliver(_ reply: Span<UInt8>, _ kind: ReplySkimmer.Kind) {
         guard let pending = line.popFirst() else { return }
+        relay.metrics.inFlight.move(by: -1)
         if let taken = pending.taken { return taken(reply.copy(0..<reply.count), kind) }
         guard !pending.isLifetime else {
             for fetch in pending.fetches { fetch?.takeLifetime(reply) }
@@ -191,6 +198,7 @@ final class Upstream: StreamOwner {
         }
         greetedMs = nil
         let waiting = line
+        relay.metrics.inFlight.move(by: -Double(waiting.count))
         line = FIFO()
         lose(all: waiting, mayHaveRun: connection.hasSent && !isTurnedAway)
         only?.lost()
@@ -209,7 +217,7 @@ final class Upstream: StreamOwner {
             relay.reader?.local.apply(pending.settlement)
             session.settled()
         }
-        session.lost(pending.sequence, mayHaveRun: mayHaveRun && pending.isWrite)
+        session.lost(pending.sequence, pending.command, mayHaveRun: mayHaveRun && pending.isWrite)
     }
 
     /// Closes the connection when Redis owes an answer for too long.
