@@ -14,7 +14,7 @@ import Testing
         var random = Seeded(seed)
         var (database, wrong) = (0, 0)
         for turn in 0..<(Environment.current["TEST_FUZZ"].flatMap { Int($0) } ?? 12_000) where wrong < 5 {
-            let words = randomCommand(&random)
+            let words = randomCommand(turn, &random)
             let theirs = Reply(try real.ask(words.map { Array($0.utf8) }))
             var reply: [UInt8] = []
             let bytes = command(words.map { Array($0.utf8) })
@@ -50,7 +50,7 @@ import Testing
         return abs(left - right) <= distance
     }
 
-    private func randomCommand(_ random: inout Seeded) -> [String] {
+    private func randomCommand(_ turn: Int, _ random: inout Seeded) -> [String] {
         let template = random.pick(Self.templates)
         var words: [String] = []
         for word in template.split(separator: " ") {
@@ -60,11 +60,17 @@ import Testing
             case "V": words.append(random.pick(Self.values))
             case "I": words.append(random.pick(Self.integers))
             case "N": words.append(random.pick(Self.numbers))
-            // Far enough away that no clock matters, or over long ago.
+            // Far enough away that no clock matters, or over long ago. No two are alike: which of two equal ones is the
+            // later (`GT`, `LT`) would depend on the milliseconds in between, which the servers do not count alike.
             case "S":
+                let later = random.pick([4000, 5000, 100_000]) + 7 * turn
                 words.append(
-                    random.pick(["5000", "100000", "4000", "0", "-1", "x", "9223372036854775807", "99999999999999"]))
-            case "P": words.append(random.pick(["5000000", "100000000", "-5", "9223372036854775807"]))
+                    random.pick([
+                        "\(later)", "\(later)", "\(later)", "0", "-1", "x", "9223372036854775807", "99999999999999",
+                    ]))
+            case "P":
+                let later = random.pick([5_000_000, 100_000_000]) + 7000 * turn + 500
+                words.append(random.pick(["\(later)", "\(later)", "-5", "9223372036854775807"]))
             case "A": words.append(random.pick(["1", "9000000000", "8000000000", "-3"]))
             case "D": words.append(random.pick(["0", "1", "2", "15", "16", "-1", "x"]))
             default: words.append(random.chance(0.1) ? word.lowercased() : String(word))

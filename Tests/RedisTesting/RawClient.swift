@@ -17,7 +17,7 @@ package final class RawClient: @unchecked Sendable {
     private var received: [UInt8] = []
     /// Bytes of `received` that were handed out.
     private var taken = 0
-    private var chunk = [UInt8](repeating: 0, count: 64 << 10)
+    private lazy var chunk = [UInt8](repeating: 0, count: 64 << 10)
     private var skimmer = ReplySkimmer()
 
     package init(port: UInt16, patience: Duration = .seconds(20)) throws(Failure) {

@@ -66,6 +66,8 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
         local.freshness.set(false)
         relay.loop.post { [self] in
             guard case .live = phase else { return }
+            // A pong to an earlier doubt may have come in between.
+            local.freshness.set(false)
             doubtEnds = ping()
         }
     }

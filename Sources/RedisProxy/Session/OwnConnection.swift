@@ -25,22 +25,19 @@ final class OwnConnection {
     var goOn: (() -> Void)?
 
     private static let mostUnsentBytes = 1 << 20
+    private static let mostUnsettled = 1024
     /// A reply takes no longer than this to come; later changes are told of by the feed alone.
     private static let settlingMs = 5000
 
     /// - Parameters:
     ///   - upstream: lent by the lane; what others asked there is still answered to them.
-    ///   - name: that the client has given itself; nil where the connection has it.
-    init(
-        _ client: StreamConnection, _ relay: Relay, _ lane: Lane, on upstream: Upstream, name: [UInt8]?,
-        isGuarded: Bool
-    ) {
+    ///   - isGuarded: the client had to say who it is, and stays that.
+    init(_ client: StreamConnection, _ relay: Relay, _ lane: Lane, on upstream: Upstream, isGuarded: Bool) {
         self.client = client
         self.isGuarded = isGuarded
         self.relay = relay
         self.lane = lane
         self.upstream = upstream
-        if let name { upstream.setName(name) }
         upstream.give(to: self)
     }
 
@@ -178,6 +175,8 @@ final class OwnConnection {
     private func note(_ settlement: Settlement) {
         guard let local = relay.reader?.local, !settlement.isNone else { return }
         local.apply(settlement)
+        // Those who want no replies would have it grow for ever.
+        if unsettled.count >= Self.mostUnsettled { unsettled = [(.caughtUp, relay.loop.nowMs)] }
         unsettled.append((settlement, relay.loop.nowMs))
     }
 

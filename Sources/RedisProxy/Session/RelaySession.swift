@@ -31,6 +31,8 @@ final class RelaySession: StreamOwner {
     private var transaction: Transaction?
     /// Lent until the command that waits is answered.
     private var lease: Upstream?
+    /// A command is under way that waits for what others do.
+    private var isWaiting = false
     private var reader = CommandReader()
     private var order = ReplyOrder()
     private var hold = Hold.nothing
@@ -40,6 +42,10 @@ final class RelaySession: StreamOwner {
     private var hasInputEnded = false
     /// Size of the largest replies of late, which says how many may be under way.
     private var replyBytes = RelaySession.unknownReplyBytes
+    /// Bytes of the client that were not looked at.
+    private var unreadBytes = 0
+    /// The last reply was an error.
+    private var hasFailed = false
     /// Where the commands go whose replies have not come.
     private var current: Upstream?
     /// Somebody else's fetch brought nothing: the next command fetches for itself.
@@ -63,6 +69,8 @@ final class RelaySession: StreamOwner {
     /// What the replies under way may come to, as far as can be foreseen.
     private static let mostExpectedBytes = 2 << 20
     private static let unknownReplyBytes = 128 << 10
+    /// What a client may send ahead while it waits for others.
+    private static let mostUnreadBytes = 64 << 10
 
     init(_ client: StreamConnection, _ relay: Relay, _ admission: ClientAdmission, number: Int) {
         self.client = client
@@ -81,9 +89,8 @@ final class RelaySession: StreamOwner {
 
     func ended(_ connection: StreamConnection) {
         hasInputEnded = true
-        if let own { return own.clientEnded() }
         // As Redis does, whoever waits for others is not waited for.
-        if lease != nil { return client.close() }
+        if isWaiting { return client.close() }
         advance()
     }
 
@@ -124,11 +131,10 @@ final class RelaySession: StreamOwner {
         hold = .nothing
         client.takeInput { input in
             var taken = 0
-            while client.isOpen, !isEnding {
+            defer { unreadBytes = input.count - taken }
+            while client.isOpen, !isEnding, hold == .nothing {
                 let rest = input.extracting(droppingFirst: taken)
                 if let own { return taken + own.take(rest) }
-                // What comes next may be for another identity, about which Redis is being asked.
-                if case .event = hold { return taken }
                 guard !isCongested else {
                     hold = .congestion
                     return taken
@@ -139,10 +145,19 @@ final class RelaySession: StreamOwner {
             return taken
         }
         isAdvancing = false
-        guard own == nil else { return }
-        guard case .nothing = hold else { return client.pause() }
+        if order.inFlight == 0 { everythingIsAnswered() }
+        if let own {
+            if hasInputEnded, hold == .nothing { own.clientEnded() }
+            return
+        }
+        guard hold == .nothing else { return holdBack() }
         client.resume()
         if hasInputEnded { endWhenAnswered() }
+    }
+
+    /// Of a client that waits for others one wants to know when it goes, however much it has sent ahead.
+    private func holdBack() {
+        if isWaiting, unreadBytes < Self.mostUnreadBytes { client.resume() } else { client.pause() }
     }
 
     /// - Returns: bytes of a command that was dealt with; nil when it is not whole, or has to wait.
@@ -205,9 +220,9 @@ final class RelaySession: StreamOwner {
             guard command.has(.container) else { return ask(command, words, bytes) }
             return runUnknown(words, bytes)
         case .blocking:
-            return isWaiting(command, words, bytes) ? wait(command, words, bytes) : ask(command, words, bytes)
+            return mayWait(command, words, bytes) ? wait(command, words, bytes) : ask(command, words, bytes)
         case .transaction:
-            guard Transaction.begins(with: words, in: bytes) else { return ask(command, words, bytes) }
+            guard Transaction.begins(with: command, words, in: bytes) else { return ask(command, words, bytes) }
             return beginTransaction(command, words, bytes)
         case .session: return runOfSession(command, words, bytes)
         case .takeover: return takeOwn()
@@ -229,7 +244,7 @@ final class RelaySession: StreamOwner {
     }
 
     /// `XREAD` waits only when told to.
-    private func isWaiting(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
+    private func mayWait(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
         command.keys != .streams || words.contains { bytes.isWord("block", $0) }
     }
 
@@ -330,6 +345,8 @@ final class RelaySession: StreamOwner {
         pending.name = command?.id
         pending.sentNs = relay.loop.nowNs
         pending.isWrite = command?.has(.read) != true
+        pending.waits = command?.lane == .blocking
+        if pending.waits { isWaiting = true }
         pending.settlement = after
         if !after.isNone {
             unsettledWrites += 1
@@ -502,8 +519,7 @@ final class RelaySession: StreamOwner {
             hold = .order
             return false
         }
-        let upstream = lane.lease()
-        if !name.isEmpty { upstream.setName(name) }
+        let upstream = lane.lease(naming: name)
         transaction = Transaction(on: upstream)
         return runInTransaction(command, words, bytes)
     }
@@ -517,9 +533,15 @@ final class RelaySession: StreamOwner {
         guard let command, command.lane != .session, command.lane != .takeover, command.lane != .refused else {
             return takeOwn(transaction.upstream)
         }
+        // On another connection the rest would be carried out without what was watched and queued.
+        guard transaction.upstream.isConnected else {
+            isEnding = true
+            client.closeWhenSent()
+            return false
+        }
         if command.has(.cacheable), relay.reader != nil { relay.metrics.bypassed(.transaction) }
         let before = relay.reader == nil ? Settlement.none : Settlement(command, words, in: bytes)
-        let after = transaction.take(words, in: bytes, before)
+        let after = transaction.take(command, words, in: bytes, before)
         self.transaction = transaction
         pass(command, bytes, to: transaction.upstream, Pending(), before: before, after: after)
         return true
@@ -534,11 +556,15 @@ final class RelaySession: StreamOwner {
             hold = .order
             return false
         }
-        own = OwnConnection(
-            client, relay, lane, on: upstream ?? lane.lease(), name: upstream == nil ? name : nil,
-            isGuarded: admission.isGuarded)
+        let upstream = upstream ?? lane.lease(naming: name)
         transaction = nil
         releaseClaim()
+        guard upstream.isConnected else {
+            lane.discard(upstream)
+            endWhenAnswered()
+            return false
+        }
+        own = OwnConnection(client, relay, lane, on: upstream, isGuarded: admission.isGuarded)
         own?.goOn = { [weak self] in self?.goOn() }
         // From here on it says itself when the client has to wait.
         client.resume()
@@ -726,6 +752,7 @@ final class RelaySession: StreamOwner {
     func answer(_ number: Int, _ reply: Span<UInt8>) {
         client.send { order.end(number, reply, to: &$0) }
         replyBytes = max(reply.count, replyBytes - replyBytes / 4, 1)
+        hasFailed = reply.count > 0 && reply[0] == UInt8(ascii: "-")
         guard !isAdvancing else { return }
         if order.inFlight == 0 { everythingIsAnswered() }
         switch hold {
@@ -736,16 +763,30 @@ final class RelaySession: StreamOwner {
     }
 
     private func everythingIsAnswered() {
-        current = nil
+        (current, isWaiting) = (nil, false)
         if let transaction, transaction.isEnding {
-            lane.giveBack(transaction.upstream)
-            self.transaction = nil
+            end(transaction)
         }
         if let lease {
             lane.giveBack(lease)
             self.lease = nil
         }
         if isEnding { client.closeWhenSent() }
+    }
+
+    private func end(_ transaction: Transaction) {
+        guard hasFailed else {
+            lane.giveBack(transaction.upstream)
+            self.transaction = nil
+            return
+        }
+        if transaction.wasExecuted {
+            // Who knows what Redis still watches.
+            lane.discard(transaction.upstream)
+            self.transaction = nil
+        } else {
+            self.transaction?.goOn()
+        }
     }
 
     /// What the local level had to forget because of one of the commands is forgotten.
@@ -758,7 +799,11 @@ final class RelaySession: StreamOwner {
     ///
     /// - Parameter command: whole, where somebody else may answer it.
     func lost(_ number: Int, _ command: [UInt8], mayHaveRun: Bool) {
-        guard !mayHaveRun, transaction == nil else { return client.closeWhenSent() }
+        guard !mayHaveRun, transaction == nil else {
+            // What the client sends now may belong to what was lost.
+            isEnding = true
+            return client.closeWhenSent()
+        }
         var reply: [UInt8] = []
         let isAnswered =
             !command.isEmpty

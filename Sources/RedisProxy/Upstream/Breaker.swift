@@ -59,6 +59,12 @@ struct Breaker {
         }
     }
 
+    /// Nobody needs the connection any more that was being made: another one may try.
+    mutating func gaveUp(nowMs: Int) {
+        guard case .probing(let pauseMs) = state else { return }
+        state = .open(untilMs: nowMs, pauseMs: pauseMs)
+    }
+
     /// A connection was made and answers.
     mutating func succeeded() { state = .closed(failures: 0) }
 }

@@ -28,6 +28,13 @@ final class Lane {
         return upstream
     }
 
+    /// The same, connected, and with the client's name. It is not connected where that failed at once.
+    func lease(naming name: [UInt8]) -> Upstream {
+        let upstream = lease()
+        upstream.setName(name)
+        return upstream
+    }
+
     /// Takes a connection back that is as it was when it was lent.
     func giveBack(_ upstream: Upstream) {
         guard lent.removeValue(forKey: ObjectIdentifier(upstream)) != nil else { return }

@@ -19,6 +19,8 @@ struct Pending {
     var claim = WriteScope.none
     /// May have been carried out when the connection is lost.
     var isWrite = false
+    /// It waits for what others do, for as long as it likes.
+    var waits = false
     var family = Command.Family.unknown
     var name: Command.ID?
     var sentNs = 0

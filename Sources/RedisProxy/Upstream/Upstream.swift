@@ -17,7 +17,15 @@ final class Upstream: StreamOwner {
     private var lastReplyMs = 0
     /// Once nobody is in line, everything goes to this client as it is.
     private weak var only: OwnConnection?
+    /// That it closes says nothing about Redis.
+    private var isGivenUp = false
+    /// Redis has let nobody more in: it has seen none of the commands.
+    private var isTurnedAway = false
+    /// The client's that it was lent to last.
+    private var name: [UInt8] = []
 
+    /// What Redis says to one connection too many, before it closes it.
+    private static let full = Array("-ERR max number of clients reached".utf8)
     /// With so much unsent, clients wait.
     private static let mostUnsentBytes = 4 << 20
 
@@ -37,6 +45,8 @@ final class Upstream: StreamOwner {
     func ask(_ command: Span<UInt8>, _ pending: Pending) {
         guard let connection = connected() else { return lose(pending, mayHaveRun: false) }
         if use != .leased { relay.metrics.pipelineDepth.observe(Double(line.count)) }
+        var pending = pending
+        if pending.sentNs == 0 { pending.sentNs = relay.loop.nowNs }
         enqueue(pending)
         connection.send(command)
     }
@@ -55,6 +65,8 @@ final class Upstream: StreamOwner {
 
     /// Gives the connection a client's name, or none.
     func setName(_ name: [UInt8]) {
+        guard name != self.name || !isConnected else { return }
+        self.name = name
         var command: [UInt8] = []
         command.append(arrayOf: 3)
         command.append(bulk: "CLIENT")
@@ -71,7 +83,7 @@ final class Upstream: StreamOwner {
             return nil
         }
         fresh.owner = self
-        (connection, skimmer) = (fresh, ReplySkimmer())
+        (connection, skimmer, isTurnedAway) = (fresh, ReplySkimmer(), false)
         (greetedMs, lastReplyMs) = (relay.loop.nowMs, relay.loop.nowMs)
         relay.metrics.upstreams.opened(use)
         greet(fresh)
@@ -121,11 +133,22 @@ final class Upstream: StreamOwner {
                 case .reply(let reply):
                     taken += reply.length
                     guard reply.kind != .push else { continue }
-                    deliver(rest.extracting(first: reply.length), reply.kind)
+                    let text = rest.extracting(first: reply.length)
+                    if greetedMs != nil, reply.kind == .error,
+                        Self.full.span.hasSameBytes(as: text.extracting(first: Self.full.count))
+                    {
+                        isTurnedAway = true
+                        return input.count
+                    }
+                    deliver(text, reply.kind)
                     guard connection.isOpen else { return input.count }
                 }
             }
             return taken
+        }
+        guard !isTurnedAway else {
+            relay.noteRefusedGreeting(Self.full)
+            return connection.close()
         }
         guard let fault else { return }
         Log.error("Redis sent what is no reply", ["upstream": "\(relay.options.address)", "fault": "\(fault)"])
@@ -167,15 +190,19 @@ final class Upstream: StreamOwner {
     // MARK: Being lost
 
     func closed(_ connection: StreamConnection) {
-        self.connection = nil
+        (self.connection, name) = (nil, [])
         relay.metrics.upstreams.closed(use)
-        if greetedMs != nil { relay.failedToConnect() }
+        if isGivenUp {
+            if greetedMs != nil { relay.breaker.gaveUp(nowMs: relay.loop.nowMs) }
+        } else {
+            if greetedMs != nil { relay.failedToConnect() }
+            relay.feed?.doubt()
+        }
         greetedMs = nil
-        relay.feed?.doubt()
         let waiting = line
         relay.metrics.inFlight.move(by: -Double(waiting.count))
         line = FIFO()
-        lose(all: waiting, mayHaveRun: connection.hasSent)
+        lose(all: waiting, mayHaveRun: connection.hasSent && !isTurnedAway)
         only?.lost()
     }
 
@@ -204,8 +231,8 @@ final class Upstream: StreamOwner {
             Log.warn("Redis does not answer", ["upstream": "\(relay.options.address)"])
             return connection.close()
         }
-        guard let oldest = line.first, oldest.sentNs > 0, use != .leased else { return }
-        let limitMs = use == .slow ? relay.options.slowTimeoutMs : relay.options.timeoutMs
+        guard let oldest = line.first, !oldest.waits else { return }
+        let limitMs = use == .fast ? relay.options.timeoutMs : relay.options.slowTimeoutMs
         guard nowMs - max(oldest.sentNs / 1_000_000, lastReplyMs) > limitMs else { return }
         relay.metrics.timeouts.add()
         relay.breaker.failed(nowMs: nowMs)
@@ -213,7 +240,12 @@ final class Upstream: StreamOwner {
         connection.close()
     }
 
-    func close() { connection?.close() }
+    /// Closes what nobody needs any more.
+    func close() {
+        isGivenUp = true
+        connection?.close()
+        isGivenUp = false
+    }
 
     // MARK: One client's alone
 

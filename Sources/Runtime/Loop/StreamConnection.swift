@@ -10,7 +10,7 @@ public protocol StreamOwner: AnyObject {
     /// The other side sends no more, and may still read; `takeInput` shows what came before. Closes, unless it is written
     /// otherwise. Told once, and not while the connection is paused.
     func ended(_ connection: StreamConnection)
-    /// Output that had piled up has gone.
+    /// Output that had piled up has gone: what the socket did not take at once, or half a megabyte and more.
     func drained(_ connection: StreamConnection)
     /// The connection is closed, by whomever; `failure` may say why. The last call.
     func closed(_ connection: StreamConnection)
@@ -38,7 +38,7 @@ public final class StreamConnection: LoopHandler {
     private var descriptor: Int32
     private var interest: Readiness = .input
     private var willSend = false
-    /// Whether the owner waits for `drained`.
+    /// Whether the owner is told of `drained`.
     private var hasPiledUp = false
     private var isPaused = false
     private var closesWhenSent = false
@@ -51,6 +51,8 @@ public final class StreamConnection: LoopHandler {
 
     /// Buffers that are larger are given back once they are empty.
     private static let keptBytes = 4 << 10
+    /// Who holds back because so much is unsent has to be told when it has gone, even if it goes at once.
+    private static let pileBytes = 512 << 10
     /// Of the loop's scratch space, what opened records go through; sealed bytes get the rest.
     private static let recordBytes = 16 << 10
 
@@ -114,6 +116,7 @@ public final class StreamConnection: LoopHandler {
     }
 
     private func sendLater() {
+        if output.count - sent >= Self.pileBytes { hasPiledUp = true }
         guard !willSend else { return }
         willSend = true
         loop.sendLater(self)

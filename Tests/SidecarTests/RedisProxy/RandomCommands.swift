@@ -58,7 +58,9 @@ struct RandomCommands {
         let template = random.pick(random.pick(plain ? Self.drawnPlain : Self.drawn))
         var words = template.map { word($0, &random) }
         // Now and then a word too many, too few, or another name.
-        if random.chance(0.015) { words.append(Array(random.pick(["x", "NX", "1", "GET", ""]).utf8)) }
+        // For every channel that is left there is a reply.
+        let leaves = template[0].hasSuffix("UNSUBSCRIBE")
+        if !leaves, random.chance(0.015) { words.append(Array(random.pick(["x", "NX", "1", "GET", ""]).utf8)) }
         // Without a count the dice of Redis decide.
         let isDice = template[0].contains("RAND") || template[0] == "SPOP"
         if !isDice, random.chance(0.015), words.count > 1 { words.removeLast() }

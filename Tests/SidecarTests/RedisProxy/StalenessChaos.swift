@@ -31,7 +31,11 @@ struct StalenessChaos: Sendable {
         switch disturbance {
         case .killSubscriber: try await ask(proxy.redis.port, ["CLIENT", "KILL", "TYPE", "pubsub"])
         case .killEverybody: try await ask(proxy.redis.port, ["CLIENT", "KILL", "TYPE", "normal"])
-        case .restart: try await wiping(grace) { try await proxy.restartRedis() }
+        case .restart:
+            try await wiping(grace) {
+                try await proxy.restartRedis()
+                return true
+            }
         case .flushInside: try await wiping(.zero) { try await ask(proxy.port, ["FLUSHALL"]) }
         case .flushOutside: try await wiping(grace) { try await ask(proxy.redis.port, ["FLUSHDB", "ASYNC"]) }
         case .scriptedFlush:
@@ -56,16 +60,30 @@ struct StalenessChaos: Sendable {
         try await Task.sleep(for: .milliseconds(100))
     }
 
-    private func wiping(_ grace: Duration, _ body: () async throws -> Void) async throws {
+    /// - Parameter body: says whether it was done for certain.
+    private func wiping(_ grace: Duration, _ body: () async throws -> Bool) async throws {
         let begun = keys.map { ($0.history, $0.history.begin(removes: true)) }
-        try await body()
-        for (history, number) in begun { history.acknowledge(number, removes: true, grace: grace) }
+        let isDone = try await body()
+        for (history, number) in begun {
+            if isDone {
+                history.acknowledge(number, removes: true, grace: grace)
+            } else {
+                history.fail(number, removes: true)
+            }
+        }
     }
 
-    private func ask(_ port: UInt16, _ commands: [String]...) async throws {
+    /// Returns whether all of it was done: a Redis that has been restarted is refused to clients for a while.
+    @discardableResult
+    private func ask(_ port: UInt16, _ commands: [String]...) async throws -> Bool {
         try await OwnThread().run {
             let client = try RawClient(port: port)
-            for words in commands { _ = try client.ask(words.map { Array($0.utf8) }) }
+            for words in commands {
+                guard let reply = try? client.ask(words.map { Array($0.utf8) }), reply.first != UInt8(ascii: "-") else {
+                    return false
+                }
+            }
+            return true
         }
     }
 }

@@ -1,0 +1,322 @@
+import LocalServers
+import RedisTesting
+import Runtime
+import Testing
+
+/// The checklist for near caches, item by item, against a real Redis; the races are in `RedisProxyRaceTests`, the
+/// protocol's oddities (C8) in the tests of abuse, what a client must not notice (P2, P6) in the differential ones.
+@Suite(.timeLimit(.minutes(3))) struct RedisProxyChecklistTests {
+    private struct Stage: Sendable {
+        let proxy: ProxyUnderTest
+
+        func inside() throws -> RawClient { try RawClient(port: proxy.port) }
+        func outside() throws -> RawClient { try RawClient(port: proxy.redis.port) }
+
+        /// Asks until the reply is that; a foreign write is on its way for a moment.
+        func expect(_ wanted: String, from client: RawClient, _ words: String...) throws {
+            let (deadline, bytes) = (Deadline.after(.seconds(10)), words.map { Array($0.utf8) })
+            var told = ""
+            repeat {
+                told = String(decoding: try client.ask(bytes), as: UTF8.self)
+            } while told != wanted
+                && !deadline.hasPassed
+            #expect(told == wanted, "\(words)")
+        }
+    }
+
+    private func play(
+        redis arguments: [String] = [], _ body: @escaping @Sendable (Stage) throws -> Void
+    ) async throws {
+        let proxy = try await ProxyUnderTest.start(ProxyVariant.standard[0], redis: arguments)
+        try await OwnThread().run { try body(Stage(proxy: proxy)) }
+        await proxy.stop()
+    }
+
+    @Test func r1EntriesAreTheirDatabasesAlone() async throws {
+        try await play { stage in
+            let client = try stage.inside()
+            try client.ask("SET", "k", "zero")
+            for _ in 0..<3 { try client.ask("GET", "k") }
+            // In one go: what comes behind SELECT is for the other database, whatever is known of this one.
+            client.send(command("SELECT", "1") + command("GET", "k") + command("SELECT", "0") + command("GET", "k"))
+            let replies = try (0..<4).map { _ in String(decoding: try client.nextReply(), as: UTF8.self) }
+            #expect(replies == ["+OK\r\n", "$-1\r\n", "+OK\r\n", "$4\r\nzero\r\n"])
+        }
+    }
+
+    @Test func r2EachProtocolHasItsOwnReplies() async throws {
+        try await play { stage in
+            let (two, three) = (try stage.inside(), try stage.inside())
+            try three.ask("HELLO", "3")
+            try two.ask("HSET", "h", "f", "1")
+            try two.ask("ZADD", "z", "1.5", "m")
+            for _ in 0..<3 {
+                #expect(try two.ask("HGETALL", "h") == "*2\r\n$1\r\nf\r\n$1\r\n1\r\n")
+                #expect(try three.ask("HGETALL", "h") == "%1\r\n$1\r\nf\r\n$1\r\n1\r\n")
+                #expect(try two.ask("ZSCORE", "z", "m") == "$3\r\n1.5\r\n")
+                #expect(try three.ask("ZSCORE", "z", "m") == ",1.5\r\n")
+                #expect(try two.ask("GET", "no") == "$-1\r\n")
+                #expect(try three.ask("GET", "no") == "_\r\n")
+            }
+        }
+    }
+
+    @Test func r6AnotherUserIsToldNothingFromTheLocalLevel() async throws {
+        try await play { stage in
+            let client = try stage.inside()
+            try stage.outside().ask("ACL", "SETUSER", "guest", "on", ">secret", "+@all", "~theirs:*")
+            try client.ask("SET", "ours", "1")
+            for _ in 0..<3 { try client.ask("GET", "ours") }
+            try client.ask("AUTH", "guest", "secret")
+            #expect(try client.ask("GET", "ours").hasPrefix("-NOPERM"))
+            client.send(command("AUTH", "guest", "wrong") + command("GET", "ours"))
+            #expect(String(decoding: try client.nextReply(), as: UTF8.self).hasPrefix("-WRONGPASS"))
+            #expect(String(decoding: try client.nextReply(), as: UTF8.self).hasPrefix("-NOPERM"))
+        }
+    }
+
+    /// Of a foreign change, and the read that has to tell it.
+    struct Change: Sendable, CustomTestStringConvertible {
+        let commands: [[String]]
+        let read: [String]
+        let told: String
+
+        var testDescription: String { commands.map { $0.joined(separator: " ") }.joined(separator: "; ") }
+    }
+
+    static let changes: [Change] = [
+        Change(commands: [["SET", "s", "new"]], read: ["GET", "s"], told: "$3\r\nnew\r\n"),
+        Change(commands: [["INCR", "n"]], read: ["GET", "n"], told: "$1\r\n8\r\n"),
+        Change(commands: [["RENAME", "s", "n"]], read: ["GET", "n"], told: "$3\r\nold\r\n"),
+        Change(commands: [["RENAME", "s", "n"]], read: ["EXISTS", "s"], told: ":0\r\n"),
+        Change(commands: [["COPY", "s", "n", "REPLACE"]], read: ["GET", "n"], told: "$3\r\nold\r\n"),
+        Change(commands: [["DEL", "s"]], read: ["GET", "s"], told: "$-1\r\n"),
+        Change(commands: [["UNLINK", "h"]], read: ["HGETALL", "h"], told: "*0\r\n"),
+        Change(commands: [["HSET", "h", "other", "1"]], read: ["HLEN", "h"], told: ":2\r\n"),
+        Change(commands: [["PEXPIRE", "s", "20"]], read: ["GET", "s"], told: "$-1\r\n"),
+        Change(commands: [["SET", "s", "x", "PX", "15"]], read: ["EXISTS", "s"], told: ":0\r\n"),
+        Change(
+            commands: [["EVAL", "return redis.call('SET', 's', 'lua')", "0"]], read: ["GET", "s"], told: "$3\r\nlua\r\n"
+        ),
+        Change(
+            commands: [["MULTI"], ["SET", "n", "1"], ["SET", "s", "tx"], ["EXEC"]], read: ["GET", "s"],
+            told: "$2\r\ntx\r\n"),
+        Change(commands: [["FLUSHDB"]], read: ["GET", "s"], told: "$-1\r\n"),
+        Change(commands: [["SELECT", "1"], ["FLUSHALL"]], read: ["HGET", "h", "f"], told: "$-1\r\n"),
+        Change(commands: [["SORT", "l", "BY", "nosort", "STORE", "s"]], read: ["TYPE", "s"], told: "+list\r\n"),
+        Change(commands: [["LMPOP", "1", "l", "LEFT"]], read: ["LRANGE", "l", "0", "-1"], told: "*0\r\n"),
+    ]
+
+    @Test(arguments: [false, true]) func t3EveryKindOfChangeIsSeen(isOwn: Bool) async throws {
+        try await play { stage in
+            for change in Self.changes {
+                let (reader, writer) = (try stage.inside(), isOwn ? try stage.inside() : try stage.outside())
+                for words in [
+                    ["FLUSHALL"], ["SET", "s", "old"], ["SET", "n", "7"], ["HSET", "h", "f", "1"], ["RPUSH", "l", "a"],
+                ] { _ = try writer.ask(words.map { Array($0.utf8) }) }
+                let read = change.read.map { Array($0.utf8) }
+                for _ in 0..<3 { _ = try reader.ask(read) }
+                for words in change.commands { _ = try writer.ask(words.map { Array($0.utf8) }) }
+                let deadline = Deadline.after(.seconds(10))
+                var told = String(decoding: try reader.ask(read), as: UTF8.self)
+                // What a client of the proxy was told is done, all clients of the proxy see, but for what time does.
+                let mayLag =
+                    !isOwn || change.testDescription.contains("PEXPIRE") || change.testDescription.contains("PX")
+                while mayLag, told != change.told, !deadline.hasPassed {
+                    told = String(decoding: try reader.ask(read), as: UTF8.self)
+                }
+                #expect(told == change.told, "\(change.testDescription): \(change.read)")
+            }
+        }
+    }
+
+    @Test func t2EveryWriteIsToldNotOnlyTheFirst() async throws {
+        try await play { stage in
+            let (reader, writer) = (try stage.inside(), try stage.outside())
+            for value in 10..<60 {
+                try writer.ask("SET", "k", "\(value)")
+                try stage.expect("$2\r\n\(value)\r\n", from: reader, "GET", "k")
+            }
+        }
+    }
+
+    @Test func t5WhatNamesNoKeysIsSeenAtOnce() async throws {
+        try await play { stage in
+            let (reader, writer) = (try stage.inside(), try stage.inside())
+            for value in 10..<40 {
+                try writer.ask("EVAL", "return redis.call('SET', ARGV[1], ARGV[2])", "0", "k", "\(value)")
+                #expect(try reader.ask("GET", "k") == "$2\r\n\(value)\r\n")
+                writer.send(
+                    command("MULTI") + command("SET", "k", "\(value + 50)") + command("EVAL", "return 1", "0")
+                        + command("EXEC"))
+                for _ in 0..<4 { _ = try writer.nextReply() }
+                #expect(try reader.ask("GET", "k") == "$2\r\n\(value + 50)\r\n")
+            }
+        }
+    }
+
+    @Test func t5DatabasesThatAreSwappedAreForgotten() async throws {
+        try await play { stage in
+            let (reader, writer) = (try stage.inside(), try stage.inside())
+            try writer.ask("SET", "k", "zero")
+            for _ in 0..<3 { try reader.ask("GET", "k") }
+            #expect(try writer.ask("SWAPDB", "0", "1") == "+OK\r\n")
+            #expect(try reader.ask("GET", "k") == "$-1\r\n")
+            #expect(try writer.ask("SWAPDB", "0", "1") == "+OK\r\n")
+            #expect(try reader.ask("GET", "k") == "$4\r\nzero\r\n")
+        }
+    }
+
+    @Test func c1WatchSeesOwnWritesAndThoseOfOthers() async throws {
+        try await play { stage in
+            let (client, inside, outside) = (try stage.inside(), try stage.inside(), try stage.outside())
+            for writer in [client, inside, outside] {
+                try client.ask("SET", "k", "1")
+                for _ in 0..<3 { try client.ask("GET", "k") }
+                try client.ask("WATCH", "k")
+                try writer.ask("SET", "k", "2")
+                // Past the local level, which may not know yet.
+                #expect(try client.ask("GET", "k") == "$1\r\n2\r\n")
+                try client.ask("MULTI")
+                try client.ask("SET", "k", "3")
+                #expect(try client.ask("EXEC") == "*-1\r\n")
+                #expect(try client.ask("GET", "k") == "$1\r\n2\r\n")
+            }
+        }
+    }
+
+    @Test func c1TransactionsUseTheSameFewConnections() async throws {
+        try await play { stage in
+            let outside = try stage.outside()
+            func opened() throws -> Int {
+                let info = try outside.ask("INFO", "stats")
+                let line = info.split(separator: "\r\n").first { $0.hasPrefix("total_connections_received:") }
+                return line.flatMap { Int($0.split(separator: ":")[1]) } ?? -1
+            }
+            let clients = try (0..<3).map { _ in try stage.inside() }
+            let before = try opened()
+            for turn in 0..<300 {
+                let client = clients[turn % clients.count]
+                if turn % 3 == 0 { try client.ask("WATCH", "other") }
+                client.send(command("MULTI") + command("INCR", "n") + command("EXEC"))
+                for _ in 0..<2 { _ = try client.nextReply() }
+                #expect(String(decoding: try client.nextReply(), as: UTF8.self) == "*1\r\n:\(turn + 1)\r\n")
+            }
+            #expect(try opened() - before <= 5)
+        }
+    }
+
+    @Test(arguments: [
+        [["MULTI"], ["EXEC", "x"], ["PING"]], [["MULTI"], ["DISCARD", "x"], ["PING"], ["EXEC"]],
+        [["WATCH", "a"], ["MULTI", "x"], ["EXEC"]], [["WATCH", "a"], ["UNWATCH", "x"], ["MULTI"], ["EXEC"]],
+        [["WATCH"], ["PING"]], [["MULTI"], ["MULTI"], ["NOSUCH"], ["EXEC"]], [["MULTI"], ["WATCH", "a"], ["DISCARD"]],
+    ]) func c1OddTransactionsLeaveNothingToTheNextClient(_ commands: [[String]]) async throws {
+        try await play { stage in
+            let (inside, outside) = (try stage.inside(), try stage.outside())
+            for words in commands {
+                let bytes = words.map { Array($0.utf8) }
+                #expect(try inside.ask(bytes) == outside.ask(bytes), "\(words)")
+            }
+            let next = try stage.inside()
+            #expect(try next.ask("MULTI") == "+OK\r\n")
+            #expect(try next.ask("PING") == "+QUEUED\r\n")
+            #expect(try next.ask("EXEC") == "*1\r\n+PONG\r\n")
+        }
+    }
+
+    @Test func c2NamesAndDatabasesStayWithTheirClient() async throws {
+        try await play { stage in
+            let (named, other) = (try stage.inside(), try stage.inside())
+            try named.ask("CLIENT", "SETNAME", "me")
+            named.send(command("MULTI") + command("PING") + command("EXEC"))
+            for _ in 0..<3 { _ = try named.nextReply() }
+            #expect(try named.ask("CLIENT", "GETNAME") == "$2\r\nme\r\n")
+            // The connection that was lent to the one is lent to the other.
+            try other.ask("MULTI")
+            #expect(try other.ask("CLIENT", "GETNAME") == "+QUEUED\r\n")
+            #expect(try other.ask("EXEC") == "*1\r\n$-1\r\n")
+        }
+    }
+
+    @Test(arguments: [false, true]) func c3AWaitingClientThatGoesTakesNothingWithIt(afterWatch: Bool) async throws {
+        try await play { stage in
+            let outside = try stage.outside()
+            func blocked(_ count: Int) throws {
+                let deadline = Deadline.after(.seconds(10))
+                while !(try outside.ask("INFO", "clients")).contains("blocked_clients:\(count)\r\n") {
+                    guard !deadline.hasPassed else {
+                        Issue.record("never \(count) waiting")
+                        return
+                    }
+                }
+            }
+            let client = try stage.inside()
+            if afterWatch { try client.ask("WATCH", "k") }
+            client.send(command("BLPOP", "queue", "0") + command("PING"))
+            try blocked(1)
+            client.finishSending()
+            try blocked(0)
+            #expect(try outside.ask("RPUSH", "queue", "kept") == ":1\r\n")
+            #expect(try outside.ask("LLEN", "queue") == ":1\r\n")
+        }
+    }
+
+    @Test func c4ScriptsAreKnownOnEveryConnection() async throws {
+        try await play { stage in
+            let sha = "d3c21d0c2b9ca22f82737626a27bcaf5d288f99f"
+            let loaded = try stage.inside().ask("SCRIPT", "LOAD", "return redis.call('GET', KEYS[1])")
+            #expect(loaded.contains(sha))
+            for _ in 0..<4 {
+                #expect(try stage.inside().ask("EVALSHA", sha, "1", "no") == "$-1\r\n")
+            }
+            #expect(try stage.inside().ask("EVALSHA", String(repeating: "0", count: 40), "0").hasPrefix("-NOSCRIPT"))
+        }
+    }
+
+    @Test func c6WhatIsUnknownIsPassedOnAsItIs() async throws {
+        try await play { stage in
+            let (inside, outside) = (try stage.inside(), try stage.outside())
+            for words in [
+                ["NOSUCH"], ["nosuch", "a b", "c"], ["CONFIG", "NOSUCH"], ["GET"], ["HELLO", "4"], ["HELLO", "x"],
+            ] {
+                let bytes = words.map { Array($0.utf8) }
+                #expect(try inside.ask(bytes) == outside.ask(bytes))
+            }
+        }
+    }
+
+    @Test func p3LargeRepliesAndSlowReadersHoldNobodyUp() async throws {
+        try await play { stage in
+            let (greedy, other) = (try stage.inside(), try stage.inside())
+            try stage.outside().ask("SET", "large", String(repeating: "x", count: 20 << 20))
+            // It asks and never reads.
+            greedy.send((0..<20).flatMap { _ in command("GETRANGE", "large", "0", "-1") + command("GET", "large") })
+            let second = try stage.inside()
+            for value in 0..<200 {
+                for client in [other, second] {
+                    #expect(try client.ask("ECHO", "\(value)") == "$\("\(value)".utf8.count)\r\n\(value)\r\n")
+                }
+            }
+            #expect(stage.proxy.residentBytes < 400 << 20)
+        }
+    }
+
+    @Test(arguments: [60_000, 3 << 20]) func p4WhoIsHeldBackGoesOn(size: Int) async throws {
+        try await play { stage in
+            let value = String(repeating: "v", count: size)
+            for takesOwn in [false, true] {
+                let client = try stage.inside()
+                if takesOwn { try client.ask("CLIENT", "ID") }
+                for _ in 0..<2 {
+                    #expect(try client.ask("SET", "k", value) == "+OK\r\n")
+                    _ = try client.ask("GET", "k")
+                    for count in [1, 19, 40] where count * size < 64 << 20 {
+                        client.send((0..<count).flatMap { _ in command("GET", "k") })
+                        for _ in 0..<count { #expect(try client.nextReply().count > size) }
+                    }
+                }
+                #expect(try client.ask("PING") == "+PONG\r\n")
+            }
+        }
+    }
+}
