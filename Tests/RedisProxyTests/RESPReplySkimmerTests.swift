@@ -42,7 +42,6 @@ private let examples: [(String, says: String)] = [
     ("$?\r\n", "reply with a length that is none"),
     ("*?\r\n", "reply with a length that is none"),
     (";4\r\n", "reply of an unknown type: byte 59"),
-    ("*1\r\n>1\r\n", "reply with a push message inside"),
     ("%-1\r\n", "reply with a length that is none"),
     ("$-2\r\n", "reply with a length that is none"),
     ("$3\r\nabcd\r\n", "reply with a line that does not end in CRLF"),
