@@ -16,7 +16,7 @@ public final class TLSClient: Sendable {
         isUnverified: Bool = false
     ) throws(TLSError) {
         guard !serverName.isEmpty || isUnverified else { throw .namelessServer }
-        guard serverName.utf8.count <= 255 else { throw .library(reason: "server name too long: \(serverName)") }
+        guard serverName.utf8.count <= 255 else { throw .openSSL(reason: "server name too long: \(serverName)") }
         name = serverName
         context = try TLSContext(server: false)
         switch (certificateFile, keyFile) {

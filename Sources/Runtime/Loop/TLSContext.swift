@@ -15,11 +15,11 @@ final class TLSContext: Sendable {
         self.failures = failures
         OpenSSLErrors.clear()
         guard let made = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method()) else {
-            throw .library(reason: OpenSSLErrors.take() ?? "no context")
+            throw .openSSL(reason: OpenSSLErrors.take() ?? "no context")
         }
         storage = Storage(pointer: made)
         guard outrigger_tls_restrict(made) == 1 else {
-            throw .library(reason: OpenSSLErrors.take() ?? "TLS 1.2 is not available")
+            throw .openSSL(reason: OpenSSLErrors.take() ?? "TLS 1.2 is not available")
         }
         // A key behind a passphrase is refused: OpenSSL would ask the terminal for it.
         SSL_CTX_set_default_passwd_cb(made) { _, _, _, _ in -1 }
@@ -52,7 +52,7 @@ final class TLSContext: Sendable {
         OpenSSLErrors.clear()
         guard let authorityFile else {
             guard SSL_CTX_set_default_verify_paths(pointer) == 1 else {
-                throw .library(reason: OpenSSLErrors.take() ?? "the system's authorities are not to be found")
+                throw .openSSL(reason: OpenSSLErrors.take() ?? "the system's authorities are not to be found")
             }
             return
         }

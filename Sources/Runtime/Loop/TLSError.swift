@@ -9,7 +9,7 @@ public enum TLSError: Error, Equatable, CustomStringConvertible {
     case incomplete(missing: String)
     /// There is no name that the server's certificate could be checked against.
     case namelessServer
-    case library(reason: String)
+    case openSSL(reason: String)
 
     public var description: String {
         switch self {
@@ -17,7 +17,7 @@ public enum TLSError: Error, Equatable, CustomStringConvertible {
         case .keyMismatch(let certificate, let key): "key \(key): does not belong to the certificate \(certificate)"
         case .incomplete(let missing): "certificate and key go together: the \(missing) is missing"
         case .namelessServer: "verify the server: it has no name that its certificate could bear"
-        case .library(let reason): "OpenSSL: \(reason)"
+        case .openSSL(let reason): "OpenSSL: \(reason)"
         }
     }
 }
