@@ -8,7 +8,7 @@ public final class RedisProxy: Sendable {
     private let loop = EventLoop("redis-proxy")
     private let listener: StreamListener
     private let metrics = RedisProxyMetrics()
-    private let feed: InvalidationFeed?
+    private let relay: Relay?
     private let keeping: Task<Void, Never>?
     /// What the cache counts, for the registry.
     public let sources: [any MetricSource]
@@ -38,26 +38,22 @@ public final class RedisProxy: Sendable {
         let relay = Relay(loop, options, shared)
         if let cache {
             let local = LocalLevel(cache, freshness: Freshness(), features: features, metrics: metrics)
-            let feed = InvalidationFeed(relay, local)
-            relay.use(local, feed)
-            self.feed = feed
+            relay.use(local)
             let keeper = CacheKeeper(cache, memory)
             sources = [CacheMetrics(cache, keeper: keeper)]
             keeping = Task { await keeper.run() }
         } else {
-            (feed, keeping, sources) = (nil, nil, [])
+            (keeping, sources) = (nil, [])
         }
+        self.relay = relay
         listener = try StreamListener(address, on: loop) { relay.accept($0) }
-        loop.post { [feed] in
-            relay.start()
-            feed?.start()
-        }
+        loop.post { relay.start() }
     }
 
     /// With a Redis in memory. Throws when the address cannot be listened on.
     public init(_ address: ListenAddress, memory: MemoryRedis) throws {
         features = Features()
-        (feed, keeping, sources) = (nil, nil, [])
+        (relay, keeping, sources) = (nil, nil, [])
         let door = MemoryDoor(memory, metrics)
         listener = try StreamListener(address, on: loop) { door.accept($0) }
     }
@@ -66,7 +62,7 @@ public final class RedisProxy: Sendable {
     public func stop() {
         listener.stop()
         keeping?.cancel()
-        loop.post { [feed] in feed?.end() }
+        loop.post { [relay] in relay?.end() }
         loop.end()
     }
 }

@@ -12,9 +12,15 @@ final class Relay: @unchecked Sendable {
     let monitor: CommandMonitor?
     /// Nil without a local level.
     private(set) var reader: LocalReader?
-    /// Tells of changes; it lives on the first loop.
-    private(set) var feed: InvalidationFeed?
-    var breaker = Breaker()
+    /// The server behind the proxy; in front of a cluster it is nobody.
+    let home: RedisNode
+    /// Nil unless there are several nodes.
+    private(set) var cluster: ClusterNodes?
+    private var sentinel: SentinelMaster?
+    /// Whether Redis may be elsewhere the next moment.
+    var hasTopology: Bool { sentinel != nil || cluster != nil }
+    /// Nil without a local level.
+    private(set) var chorus: FeedChorus?
     private var lanes: [Identity: Lane] = [:]
     private var sessions: [ObjectIdentifier: RelaySession] = [:]
     private var accepted = 0
@@ -22,21 +28,45 @@ final class Relay: @unchecked Sendable {
     init(_ loop: EventLoop, _ options: RelayOptions, _ shared: SharedParts) {
         self.loop = loop
         self.options = options
+        if case .fixed(let address) = options.place { home = RedisNode(at: address) } else { home = RedisNode() }
         metrics = shared.metrics
         features = shared.features
         slowCommands = shared.slowCommands
         monitor = shared.operations.map { CommandMonitor($0) }
     }
 
-    /// To be called before the first client.
-    func use(_ local: LocalLevel, _ feed: InvalidationFeed) { (reader, self.feed) = (LocalReader(local), feed) }
+    /// To be called before `start`.
+    func use(_ local: LocalLevel) {
+        let chorus = FeedChorus(local.freshness)
+        (reader, self.chorus) = (LocalReader(local), chorus)
+        if case .cluster = options.place { return }
+        home.feed = InvalidationFeed(self, home, local, chorus.voice())
+    }
 
-    func start() { watch() }
+    /// To be called on the loop's thread, before the first client.
+    func start() {
+        switch options.place {
+        case .fixed: break
+        case .sentinel(let settings): sentinel = SentinelMaster(settings, self)
+        case .cluster(let settings): cluster = ClusterNodes(settings, self)
+        }
+        home.feed?.start()
+        sentinel?.start()
+        cluster?.start()
+        watch()
+    }
+
+    func end() {
+        home.feed?.end()
+        sentinel?.stop()
+        cluster?.stop()
+    }
 
     private func watch() {
         loop.after(milliseconds: 100) { [weak self] in
             guard let self else { return }
             for lane in Array(lanes.values) { lane.checkDeadlines(nowMs: loop.nowMs) }
+            cluster?.forgetRetired { node in lanes.values.contains { $0.isIn(contactWith: node) } }
             monitor?.flush()
             watch()
         }
@@ -79,7 +109,8 @@ final class Relay: @unchecked Sendable {
         lane.close()
     }
 
-    func connect() -> StreamConnection? { options.address.connect(on: loop) }
+    /// Closes all connections to Redis; whatever waits for a reply is told.
+    func closeConnections() { for lane in Array(lanes.values) { lane.close() } }
 
     /// What to say first on a connection, and whether a refusal is worth a line in the log.
     func greeting(for identity: Identity) -> [(command: [UInt8], isCritical: Bool)] {
@@ -102,25 +133,32 @@ final class Relay: @unchecked Sendable {
         return commands
     }
 
-    func noteRefusedGreeting(_ reply: [UInt8]) {
+    func noteRefusedGreeting(_ reply: [UInt8], by node: RedisNode) {
         Log.error(
             "Redis refused us",
-            ["upstream": "\(options.address)", "reply": String(decoding: reply.prefix(200), as: UTF8.self)])
+            ["upstream": "\(node)", "reply": String(decoding: reply.prefix(200), as: UTF8.self)])
     }
 
-    func failedToConnect() {
-        let openings = breaker.openings
-        breaker.failed(nowMs: loop.nowMs)
-        guard breaker.openings > openings else { return }
+    func failedToConnect(to node: RedisNode) {
+        doubtTopology()
+        let openings = node.breaker.openings
+        node.breaker.failed(nowMs: loop.nowMs)
+        guard node.breaker.openings > openings else { return }
         metrics.breakerOpenings.add()
         metrics.breakerIsOpen.set(1)
-        Log.error("Redis cannot be reached: it is left alone for a while", ["upstream": "\(options.address)"])
+        Log.error("Redis cannot be reached: it is left alone for a while", ["upstream": "\(node)"])
     }
 
-    func connectionAnswered() {
-        if !breaker.isClosed { Log.info("Redis is back", ["upstream": "\(options.address)"]) }
-        breaker.succeeded()
-        metrics.breakerIsOpen.set(0)
+    /// Perhaps the master is another by now.
+    func doubtTopology() {
+        sentinel?.doubted()
+        cluster?.doubted()
+    }
+
+    func connectionAnswered(by node: RedisNode) {
+        if !node.breaker.isClosed { Log.info("Redis is back", ["upstream": "\(node)"]) }
+        node.breaker.succeeded()
+        metrics.breakerIsOpen.set(cluster?.hasOpenBreaker == true ? 1 : 0)
     }
 
     // MARK: Fetching
@@ -146,7 +184,9 @@ final class Relay: @unchecked Sendable {
         guard case .fetches(let fetches) = reader.begin(question, identity, isRefresh: true, nowMs: loop.nowMs),
             fetches.contains(where: { $0 != nil })
         else { return }
-        let upstream = lane.fast[0]
+        let key = question.keys[0]
+        let node = cluster?.node(of: KeySlot.of(key.span)) ?? home
+        let upstream = lane.connections(to: node).fast[0]
         askLifetimes(question, fetches, upstream)
         var pending = Pending()
         pending.fetches = fetches

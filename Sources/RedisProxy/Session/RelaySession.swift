@@ -20,18 +20,20 @@ final class RelaySession: StreamOwner {
     }
 
     private let client: StreamConnection
-    private let relay: Relay
+    let relay: Relay
     private var identity: Identity
-    private var lane: Lane
-    private let number: Int
+    private(set) var lane: Lane
+    let number: Int
     /// As the client has named itself.
     private var name: [UInt8] = []
     private var own: OwnConnection?
-    private var transaction: Transaction?
+    var transaction: Transaction?
     /// Lent until the command that waits is answered.
-    private var lease: Upstream?
+    private(set) var lease: Upstream?
+    /// It may not be as it was lent.
+    private var isLeaseSpent = false
     private var reader = CommandReader()
-    private var order = ReplyOrder()
+    private(set) var order = ReplyOrder()
     private var hold = Hold.nothing
     private var isAdvancing = false
     private var isEnding = false
@@ -40,12 +42,22 @@ final class RelaySession: StreamOwner {
     /// Size of the largest replies of late, which says how many may be under way.
     private var replyBytes = RelaySession.unknownReplyBytes
     /// Where the commands go whose replies have not come.
-    private var current: Upstream?
+    private(set) var current: Upstream?
     /// Somebody else's fetch brought nothing: the next command fetches for itself.
     private var hasFollowedInVain = false
     /// Own writes under way, and what they may touch (`Settlement.mask`).
     private var unsettledWrites = 0
     private var unsettledMask: UInt64 = 0
+
+    // In front of a cluster.
+    var held: HeldTransaction?
+    var detours = ClusterDetours()
+    /// Places of keys in a command.
+    var places: [Int] = []
+    /// The map by which those under way were sent.
+    private(set) var sentVersion = 0
+    /// One under way concerns several keys, so that it may be put off where those that follow are not.
+    private(set) var isExclusive = false
 
     /// A client that has so many commands under way, or so much unread, is not read from.
     private static let mostInFlight = 1024
@@ -83,7 +95,8 @@ final class RelaySession: StreamOwner {
         own?.end()
         if let transaction, own == nil { lane.discard(transaction.upstream) }
         if let lease { lane.discard(lease) }
-        (own, transaction, lease) = (nil, nil, nil)
+        (own, transaction, lease, held) = (nil, nil, nil, nil)
+        detours.removeAll()
         relay.leave(lane)
         relay.forget(self)
     }
@@ -94,7 +107,7 @@ final class RelaySession: StreamOwner {
     }
 
     /// What the client was held back for has happened.
-    private func goOn() {
+    func goOn() {
         if case .event = hold { hold = .nothing }
         advance()
     }
@@ -112,6 +125,7 @@ final class RelaySession: StreamOwner {
             while client.isOpen, !isEnding {
                 let rest = input.extracting(droppingFirst: taken)
                 if let own { return taken + own.take(rest) }
+                if case .event = hold { return taken }
                 guard !isCongested else {
                     hold = .congestion
                     return taken
@@ -155,15 +169,19 @@ final class RelaySession: StreamOwner {
     /// - Returns: false when the command has to wait; it will be looked at again.
     private func run(_ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
         let command = CommandTable.shared.command(words, in: bytes)
+        if let cluster = relay.cluster { return run(command, words, bytes, in: cluster) }
         if transaction != nil { return runInTransaction(command, words, bytes) }
         guard let command, relay.features.isOn(.pipelining) else { return takeOwn() }
         switch command.lane {
-        case .shared, .slow: return command.has(.container) ? takeOwn() : ask(command, words, bytes)
+        case .shared, .slow: return command.has(.container) ? takeOwn() : ask(command, words, bytes, on: relay.home)
         case .blocking:
-            return isWaiting(command, words, bytes) ? wait(command, words, bytes) : ask(command, words, bytes)
+            return isWaiting(command, words, bytes)
+                ? wait(command, words, bytes, on: relay.home) : ask(command, words, bytes, on: relay.home)
         case .transaction:
-            guard Transaction.begins(with: words, in: bytes) else { return ask(command, words, bytes) }
-            return beginTransaction(command, words, bytes)
+            guard Transaction.begins(with: words, in: bytes) else {
+                return ask(command, words, bytes, on: relay.home)
+            }
+            return beginTransaction(command, words, bytes, on: relay.home)
         case .session: return runOfSession(command, words, bytes)
         case .takeover: return takeOwn()
         case .refused:
@@ -173,13 +191,19 @@ final class RelaySession: StreamOwner {
     }
 
     /// `XREAD` waits only when told to.
-    private func isWaiting(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
+    func isWaiting(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
         command.keys != .streams || words.contains { bytes.isWord("block", $0) }
     }
 
-    private func ask(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
-        let upstream = command.lane == .slow ? lane.slow : lane.fast[number % lane.fast.count]
+    /// - Parameter errand: in front of a cluster.
+    func ask(
+        _ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>, on node: RedisNode,
+        _ errand: ClusterErrand? = nil
+    ) -> Bool {
+        let connections = lane.connections(to: node)
+        let upstream = command.lane == .slow ? connections.slow : connections.fast[number % connections.fast.count]
         var pending = Pending()
+        pending.errand = errand
         if command.has(.cacheable), let reader = relay.reader {
             switch look(command, words, bytes, reader) {
             case .answered: return true
@@ -247,7 +271,12 @@ final class RelaySession: StreamOwner {
 
     /// Whether a command may be passed to a connection now: not while others are under way elsewhere.
     private func mayGo(to upstream: Upstream) -> Bool {
-        guard order.inFlight > 0, current !== upstream else { return true }
+        guard order.inFlight > 0 else { return true }
+        if let cluster = relay.cluster {
+            if mayFollow(on: upstream, in: cluster) { return true }
+        } else if current === upstream {
+            return true
+        }
         hold = .order
         return false
     }
@@ -266,6 +295,7 @@ final class RelaySession: StreamOwner {
         before: Settlement, after: Settlement
     ) {
         current = upstream
+        if let cluster = relay.cluster { noteWay(in: cluster) }
         var pending = pending
         pending.session = self
         pending.sequence = order.begin()
@@ -283,30 +313,81 @@ final class RelaySession: StreamOwner {
         upstream.ask(bytes, pending)
     }
 
-    // MARK: Commands that need a connection
-
-    private func wait(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
-        guard order.inFlight == 0 else {
-            hold = .order
-            return false
-        }
-        let lease = lane.lease()
-        self.lease = lease
-        return pass(command, words, bytes, to: lease, Pending())
+    private func noteWay(in cluster: ClusterNodes) {
+        sentVersion = cluster.version
+        isExclusive = places.count > 1 || order.inFlight > 0 && isExclusive
     }
 
-    private func beginTransaction(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
-        guard order.inFlight == 0 else {
-            hold = .order
-            return false
-        }
-        let upstream = lane.lease()
+    var isClientOpen: Bool { client.isOpen }
+    func closeClient() { client.close() }
+
+    /// A command begins whose answer the client waits for before anything else is looked at; `goOn` when it is given.
+    func beginEvent(_ command: Command) -> Int {
+        hold = .event
+        relay.metrics.received(command.family)
+        return order.begin()
+    }
+
+    // MARK: Commands that need a connection
+
+    /// Whether nothing is under way; if something is, the command at hand waits for it.
+    func mayStop() -> Bool {
+        guard order.inFlight > 0 else { return true }
+        hold = .order
+        return false
+    }
+
+    func wait(
+        _ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>, on node: RedisNode,
+        _ errand: ClusterErrand? = nil
+    ) -> Bool {
+        guard mayStop() else { return false }
+        var pending = Pending()
+        pending.errand = errand
+        return pass(command, words, bytes, to: changeLease(to: node), pending)
+    }
+
+    /// Over a connection that nobody uses after it.
+    func askOnce(
+        _ command: Command?, _ words: [Range<Int>], _ bytes: Span<UInt8>, _ errand: ClusterErrand, _ node: RedisNode
+    ) -> Bool {
+        guard mayStop() else { return false }
+        var pending = Pending()
+        pending.errand = errand
+        let upstream = changeLease(to: node)
+        isLeaseSpent = true
+        return pass(command, words, bytes, to: upstream, pending)
+    }
+
+    /// Lends a connection for the command at hand, in place of another if there is one.
+    func changeLease(to node: RedisNode) -> Upstream {
+        if let lease { lane.discard(lease) }
+        let fresh = lane.lease(on: node)
+        lease = fresh
+        return fresh
+    }
+
+    /// A connection for a transaction, under the client's name.
+    func lease(on node: RedisNode) -> Upstream {
+        let upstream = lane.lease(on: node)
         if !name.isEmpty { upstream.setName(name) }
-        transaction = Transaction(on: upstream)
+        return upstream
+    }
+
+    func beginTransaction(
+        _ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>, on node: RedisNode
+    ) -> Bool {
+        guard mayStop() else { return false }
+        transaction = Transaction(on: lease(on: node))
         return runInTransaction(command, words, bytes)
     }
 
-    private func runInTransaction(_ command: Command?, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
+    func abandonTransaction() {
+        if let transaction { lane.discard(transaction.upstream) }
+        transaction = nil
+    }
+
+    func runInTransaction(_ command: Command?, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
         guard var transaction, !transaction.isEnding else {
             hold = .order
             return false
@@ -327,12 +408,13 @@ final class RelaySession: StreamOwner {
     ///
     /// - Parameter upstream: the one it has already; nil for another.
     /// - Returns: false, for what was read is to be passed on as it is.
-    private func takeOwn(_ upstream: Upstream? = nil) -> Bool {
+    func takeOwn(_ upstream: Upstream? = nil, on node: RedisNode? = nil) -> Bool {
         guard order.inFlight == 0 else {
             hold = .order
             return false
         }
-        own = OwnConnection(client, relay, lane, on: upstream ?? lane.lease(), name: upstream == nil ? name : nil)
+        let own = upstream ?? lane.lease(on: node ?? anyNode)
+        self.own = OwnConnection(client, relay, lane, on: own, name: upstream == nil ? name : nil)
         transaction = nil
         // From here on it says itself when the client has to wait.
         client.resume()
@@ -344,8 +426,12 @@ final class RelaySession: StreamOwner {
 
     // MARK: Commands about the client's own connection
 
-    private func runOfSession(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
+    private var anyNode: RedisNode { relay.cluster?.anyNode(for: number) ?? relay.home }
+
+    func runOfSession(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
         switch SessionCommand(command, words, in: bytes, identity) {
+        case .become(let identity, _, _) where identity.database != 0 && relay.cluster != nil:
+            answer { $0.append(error: "ERR SELECT is not allowed in cluster mode") }
         case .become(let identity, let question, let name): return become(identity, question, name)
         case .setName(let name):
             self.name = name
@@ -377,7 +463,8 @@ final class RelaySession: StreamOwner {
         hold = .event
         let lane = relay.enter(identity)
         let number = order.begin()
-        let fast = lane.fast[self.number % lane.fast.count]
+        let connections = lane.connections(to: anyNode)
+        let fast = connections.fast[self.number % connections.fast.count]
         let length = question.count
         fast.ask(question) { [self] reply, kind in
             if reply != nil, kind != .error, client.isOpen {
@@ -412,7 +499,7 @@ final class RelaySession: StreamOwner {
     // MARK: Being answered
 
     /// An answer of the proxy's own to the command at hand.
-    private func answer(_ write: (inout [UInt8]) -> Void) {
+    func answer(_ write: (inout [UInt8]) -> Void) {
         var reply: [UInt8] = []
         write(&reply)
         answer(order.begin(), reply.span)
@@ -422,6 +509,7 @@ final class RelaySession: StreamOwner {
     func answer(_ number: Int, _ reply: Span<UInt8>) {
         client.send { order.end(number, reply, to: &$0) }
         replyBytes = max(reply.count, replyBytes - replyBytes / 4, 1)
+        if !detours.isEmpty, detours.end(number) { goOnDetour() }
         guard !isAdvancing else { return }
         if order.inFlight == 0 { everythingIsAnswered() }
         switch hold {
@@ -438,8 +526,8 @@ final class RelaySession: StreamOwner {
             self.transaction = nil
         }
         if let lease {
-            lane.giveBack(lease)
-            self.lease = nil
+            if isLeaseSpent { lane.discard(lease) } else { lane.giveBack(lease) }
+            (self.lease, isLeaseSpent) = (nil, false)
         }
         if isEnding { client.closeWhenSent() }
     }

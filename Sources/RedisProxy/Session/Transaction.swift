@@ -3,13 +3,22 @@ import Runtime
 /// A transaction of one client: from `WATCH` or `MULTI` to what ends it, on a connection that is the client's meanwhile.
 struct Transaction {
     let upstream: Upstream
-    private var isQueueing = false
+    private(set) var isQueueing = false
     /// Its last command was passed on.
     private(set) var isEnding = false
     /// What the commands that were queued may change once they are carried out.
     private var queued = Settlement.none
 
+    /// In front of a cluster one of its commands was refused, so the others must not be carried out either.
+    var isSpoiled = false
+
     init(on upstream: Upstream) { self.upstream = upstream }
+
+    /// One that queues already.
+    init(on upstream: Upstream, queued: Settlement) {
+        self.init(on: upstream)
+        (isQueueing, self.queued) = (true, queued)
+    }
 
     /// Whether a command begins one.
     static func begins(with words: [Range<Int>], in bytes: Span<UInt8>) -> Bool {

@@ -7,6 +7,7 @@ final class Upstream: StreamOwner {
     enum Use { case fast, slow, leased }
 
     private unowned let relay: Relay
+    let node: RedisNode
     let identity: Identity
     let use: Use
     private var connection: StreamConnection?
@@ -17,12 +18,15 @@ final class Upstream: StreamOwner {
     private var lastReplyMs = 0
     /// Once nobody is in line, everything goes to this client as it is.
     private weak var only: OwnConnection?
+    /// We close it ourselves.
+    private var isClosing = false
 
     /// With so much unsent, clients wait.
     private static let mostUnsentBytes = 4 << 20
 
-    init(_ relay: Relay, _ identity: Identity, _ use: Use) {
+    init(_ relay: Relay, _ node: RedisNode, _ identity: Identity, _ use: Use) {
         self.relay = relay
+        self.node = node
         self.identity = identity
         self.use = use
     }
@@ -59,13 +63,13 @@ final class Upstream: StreamOwner {
 
     private func connected() -> StreamConnection? {
         if let connection { return connection }
-        guard relay.breaker.mayConnect(nowMs: relay.loop.nowMs) else { return nil }
-        guard let fresh = relay.connect() else {
-            relay.failedToConnect()
+        guard node.address != nil, node.breaker.mayConnect(nowMs: relay.loop.nowMs) else { return nil }
+        guard let fresh = node.connect(on: relay.loop) else {
+            relay.failedToConnect(to: node)
             return nil
         }
         fresh.owner = self
-        (connection, skimmer) = (fresh, ReplySkimmer())
+        (connection, skimmer, isClosing) = (fresh, ReplySkimmer(), false)
         (greetedMs, lastReplyMs) = (relay.loop.nowMs, relay.loop.nowMs)
         relay.metrics.upstreams.opened(use)
         greet(fresh)
@@ -75,8 +79,8 @@ final class Upstream: StreamOwner {
     private func greet(_ connection: StreamConnection) {
         for (command, isCritical) in relay.greeting(for: identity) {
             var pending = Pending()
-            pending.taken = { [unowned relay] reply, kind in
-                if isCritical, kind == .error, let reply { relay.noteRefusedGreeting(reply) }
+            pending.taken = { [unowned relay, node] reply, kind in
+                if isCritical, kind == .error, let reply { relay.noteRefusedGreeting(reply, by: node) }
             }
             line.append(pending)
             connection.send(command.span)
@@ -85,7 +89,7 @@ final class Upstream: StreamOwner {
         pending.taken = { [weak self] reply, _ in
             guard let self, reply != nil else { return }
             greetedMs = nil
-            relay.connectionAnswered()
+            relay.connectionAnswered(by: node)
         }
         line.append(pending)
         connection.send { bytes in
@@ -122,7 +126,7 @@ final class Upstream: StreamOwner {
             return taken
         }
         guard let fault else { return }
-        Log.error("Redis sent what is no reply", ["upstream": "\(relay.options.address)", "fault": "\(fault)"])
+        Log.error("Redis sent what is no reply", ["upstream": "\(node)", "fault": "\(fault)"])
         connection.close()
     }
 
@@ -133,6 +137,7 @@ final class Upstream: StreamOwner {
             for fetch in pending.fetches { fetch?.takeLifetime(reply) }
             return
         }
+        if kind == .error, relay.hasTopology, wasTurnedAway(pending, reply) { return }
         if pending.hasParts {
             Fetch.takeParts(of: reply, kind, for: pending.fetches, nowMs: relay.loop.nowMs)
         } else {
@@ -141,7 +146,7 @@ final class Upstream: StreamOwner {
         guard let session = pending.session else { return }
         relay.note(pending, replyBytes: reply.count, isError: kind == .error)
         guard !pending.settlement.isNone else { return session.answer(pending.sequence, reply) }
-        if case .caughtUp = pending.settlement, let feed = relay.feed, feed.isLive {
+        if case .caughtUp = pending.settlement, let feed = node.feed, feed.isLive {
             let copy = reply.copy(0..<reply.count)
             return feed.whenCaughtUp(on: relay.loop) {
                 session.settled()
@@ -153,6 +158,19 @@ final class Upstream: StreamOwner {
         session.answer(pending.sequence, reply)
     }
 
+    /// - Returns: whether the command goes elsewhere, so that its answer is still to come.
+    private func wasTurnedAway(_ pending: Pending, _ reply: Span<UInt8>) -> Bool {
+        if let errand = pending.errand, let session = pending.session,
+            session.wasTurnedAway(pending, errand, reply, by: node)
+        {
+            for fetch in pending.fetches { fetch?.abandon() }
+            return true
+        }
+        // The client's answer, but for us a hint as well.
+        if Redirect(reply, from: node.name) != nil { relay.doubtTopology() }
+        return false
+    }
+
     func drained(_ connection: StreamConnection) { relay.upstreamDrained() }
 
     // MARK: Being lost
@@ -160,9 +178,10 @@ final class Upstream: StreamOwner {
     func closed(_ connection: StreamConnection) {
         self.connection = nil
         relay.metrics.upstreams.closed(use)
-        if greetedMs != nil { relay.failedToConnect() }
+        if greetedMs != nil { relay.failedToConnect(to: node) }
         greetedMs = nil
-        relay.feed?.doubt()
+        node.feed?.doubt()
+        if !isClosing { relay.doubtTopology() }
         let waiting = line
         line = FIFO()
         lose(all: waiting, mayHaveRun: connection.hasSent)
@@ -178,6 +197,7 @@ final class Upstream: StreamOwner {
         pending.taken?(nil, .error)
         for fetch in pending.fetches { fetch?.abandon() }
         guard !pending.isLifetime, let session = pending.session else { return }
+        if let errand = pending.errand, session.wasLost(pending, errand, on: node, hasLeft: mayHaveRun) { return }
         if !pending.settlement.isNone {
             relay.reader?.local.apply(pending.settlement)
             session.settled()
@@ -189,19 +209,22 @@ final class Upstream: StreamOwner {
     func checkDeadline(nowMs: Int) {
         guard let connection else { return }
         if let greetedMs, nowMs - greetedMs > relay.options.connectTimeoutMs {
-            Log.warn("Redis does not answer", ["upstream": "\(relay.options.address)"])
+            Log.warn("Redis does not answer", ["upstream": "\(node)"])
             return connection.close()
         }
         guard let oldest = line.first, oldest.sentNs > 0, use != .leased else { return }
         let limitMs = use == .slow ? relay.options.slowTimeoutMs : relay.options.timeoutMs
         guard nowMs - max(oldest.sentNs / 1_000_000, lastReplyMs) > limitMs else { return }
         relay.metrics.timeouts.add()
-        relay.breaker.failed(nowMs: nowMs)
-        Log.warn("Redis owes a reply for too long", ["upstream": "\(relay.options.address)"])
+        node.breaker.failed(nowMs: nowMs)
+        Log.warn("Redis owes a reply for too long", ["upstream": "\(node)"])
         connection.close()
     }
 
-    func close() { connection?.close() }
+    func close() {
+        isClosing = true
+        connection?.close()
+    }
 
     // MARK: One client's alone
 

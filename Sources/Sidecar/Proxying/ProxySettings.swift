@@ -8,8 +8,10 @@ import Runtime
 struct ProxySettings: Sendable {
     /// Nil for no Redis proxy.
     let redisListen: ListenAddress?
-    /// Nil for the Redis in memory.
+    /// Says as whom to speak, and where unless `topology` does. Nil for the Redis in memory.
     let redis: RedisAddress?
+    /// How it is found.
+    let topology: TopologySettings
     let memoryBytes: Int
     let cache: CacheConfiguration
 
@@ -24,12 +26,18 @@ struct ProxySettings: Sendable {
             in: ByteCount(1 << 20)...ByteCount(1 << 40)
         ).bytes
         cache = try CacheConfiguration(settings)
+        topology = try TopologySettings(settings)
         self.redis = redis
         guard let redisListen else { return }
         guard redisListen.isLoopback else {
             throw SettingsError(
                 place: settings.fileName, key: "redis_proxy.listen_address",
                 problem: "\(redisListen) is not on loopback, and the proxy asks nobody for a password")
+        }
+        if case .cluster = topology, let database = redis?.database, database != 0 {
+            throw SettingsError(
+                place: settings.fileName, key: "redis_proxy.cluster.addresses",
+                problem: "a cluster has database 0 only, and the target names \(database)")
         }
         guard redis?.usesTLS != true else {
             throw SettingsError(
@@ -41,19 +49,28 @@ struct ProxySettings: Sendable {
     /// Starts the Redis proxy, where there is to be one. Looks the Redis' name up, which blocks.
     func startRedisProxy(_ operations: OperationRecorder) throws -> RedisProxy? {
         guard let redisListen else { return nil }
-        guard let redis else {
+        guard let place = try place else {
             var limits = MemoryRedis.Limits()
             limits.bytes = memoryBytes
             return try RedisProxy(redisListen, memory: MemoryRedis(limits: limits))
         }
-        let address =
-            switch redis.endpoint {
-            case .tcp(let host, let port): try StreamAddress(host: host, port: port)
-            case .unix(let path): try StreamAddress(path: path)
-            }
         return try RedisProxy(
             redisListen,
-            to: RelayOptions(address, user: redis.user, password: redis.password, database: redis.database),
+            to: RelayOptions(
+                place, user: redis?.user, password: redis?.password, database: redis?.database ?? 0),
             cache: cache.makeCache(), memory: cache.memory, features: Features(), operations: operations)
+    }
+
+    /// Nil for the Redis in memory.
+    private var place: RedisPlace? {
+        get throws {
+            switch (topology, redis?.endpoint) {
+            case (.sentinel(let sentinel), _): .sentinel(sentinel)
+            case (.cluster(let cluster), _): .cluster(cluster)
+            case (.single, .tcp(let host, let port)): .fixed(try StreamAddress(host: host, port: port))
+            case (.single, .unix(let path)): .fixed(try StreamAddress(path: path))
+            case (.single, nil): nil
+            }
+        }
     }
 }
