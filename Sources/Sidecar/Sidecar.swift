@@ -69,8 +69,7 @@ actor Sidecar {
         if let redisProxy {
             for instrument in redisProxy.instruments { own.instruments.add(instrument) }
             for source in redisProxy.sources { registry.add(source) }
-            let upstream = configuration.proxies.redis.map { "\($0)" } ?? "memory"
-            Log.info("serving Redis", ["address": "\(redisProxy.address)", "from": upstream])
+            Log.info("serving Redis", ["address": "\(redisProxy.address)", "from": configuration.proxies.upstream])
         }
         var limits = HTTPServer.Limits()
         limits.connections = configuration.web.maxConnections

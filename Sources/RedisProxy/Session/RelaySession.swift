@@ -349,7 +349,7 @@ final class RelaySession: StreamOwner {
 
     /// Over a connection that nobody uses after it.
     func askOnce(
-        _ command: Command?, _ words: [Range<Int>], _ bytes: Span<UInt8>, _ errand: ClusterErrand, _ node: RedisNode
+        _ command: Command?, _ words: [Range<Int>], _ bytes: Span<UInt8>, _ errand: ClusterErrand?, _ node: RedisNode
     ) -> Bool {
         guard mayStop() else { return false }
         var pending = Pending()
@@ -445,6 +445,7 @@ final class RelaySession: StreamOwner {
             answer { $0.append(status: "OK") }
             endWhenAnswered()
         case .reset: return reset()
+        case .once: return askOnce(command, words, bytes, nil, anyNode)
         case .ofTheConnection: return takeOwn()
         }
         return true

@@ -61,6 +61,15 @@ struct ProxySettings: Sendable {
             cache: cache.makeCache(), memory: cache.memory, features: Features(), operations: operations)
     }
 
+    /// For people.
+    var upstream: String {
+        switch topology {
+        case .single: redis.map { "\($0)" } ?? "memory"
+        case .sentinel(let sentinel): "Sentinels of \(sentinel.master)"
+        case .cluster: "cluster"
+        }
+    }
+
     /// Nil for the Redis in memory.
     private var place: RedisPlace? {
         get throws {
