@@ -75,7 +75,8 @@ extension CacheClass {
             "cache.max_age", default: .seconds(86_400), "No entry gets older, whatever lifetime is asked for it.",
             in: .milliseconds(1)...CacheClass.longest)
         negativeTTL = try settings.read(
-            "cache.negative_ttl", default: .seconds(60), "How long \"there is no such thing\" is kept; 0 not to keep it.",
+            "cache.negative_ttl", default: .seconds(60),
+            "How long \"there is no such thing\" is kept; 0 not to keep it.",
             in: .zero...CacheClass.longest)
         writeMode = try settings.read(
             "cache.write", oneOf: WriteMode.self, default: .aside, "What becomes of writes.")
@@ -84,6 +85,18 @@ extension CacheClass {
         refreshShare = try settings.read(
             "cache.refresh_ahead", default: 0,
             "Fetch a hot entry anew when less than this share of its life is left; 0 for never.", in: 0...0.9)
+        onFailure = try settings.read(
+            "cache.on_failure", oneOf: OnFailure.self, default: .fail,
+            "While Redis is gone: an error, what is known up to stale_for, or that and plain writes into memory.")
+        staleFor = try settings.read(
+            "cache.stale_for", default: .seconds(3600), "How old an answer may be while Redis is gone.",
+            in: .zero...CacheClass.longest)
+        takesCountersOnFailure = try settings.read(
+            "cache.volatile_counters", default: false,
+            "With on_failure memory, take counters too, which begin from nothing.")
+        takesLocksOnFailure = try settings.read(
+            "cache.volatile_locks", default: false,
+            "With on_failure memory, take SET NX and its like too, which others may be granted as well.")
     }
 
     fileprivate static func all(_ settings: Settings, like fallback: CacheClass) throws(SettingsError) -> [CacheClass] {
@@ -126,6 +139,15 @@ extension CacheClass {
         if let share, share <= 0 || share >= 1 { throw item.failure("share", "\(share) is not between 0 and 1") }
         admitsOnSecondSight = try item.read(
             "second_sight", default: fallback.admitsOnSecondSight, "Keep a value only at the second request.")
+        onFailure = try Self.choice(
+            item, "on_failure", fallback.onFailure, "What is answered while Redis is gone.")
+        staleFor = try Self.lifetime(
+            item, "stale_for", fallback.staleFor, "How old an answer may be while Redis is gone.")
+        takesCountersOnFailure = try item.read(
+            "volatile_counters", default: fallback.takesCountersOnFailure, "With on_failure memory, take counters too.")
+        takesLocksOnFailure = try item.read(
+            "volatile_locks", default: fallback.takesLocksOnFailure,
+            "With on_failure memory, take SET NX and its like too.")
         refreshShare = try item.read(
             "refresh_ahead", default: fallback.refreshShare,
             "Fetch a hot entry anew when this share of its life is left.")

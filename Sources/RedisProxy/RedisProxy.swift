@@ -10,6 +10,7 @@ public final class RedisProxy: Sendable {
     private let metrics = RedisProxyMetrics()
     private let relay: Relay?
     private let keeping: Task<Void, Never>?
+    private let hotKeys: HotKeys?
     /// What the cache counts, for the registry.
     public let sources: [any MetricSource]
     /// The commands that lately took longest.
@@ -26,11 +27,15 @@ public final class RedisProxy: Sendable {
     ///
     /// - Parameters:
     ///   - cache: the local level; nil to pass everything on.
+    ///   - hotKeys: where to remember what is hot for the next start, and how many keys; nil for nothing.
     ///   - memory: when the local level has to give way.
+    ///   - volatile: what may be kept in memory in Redis' place while it is gone.
     ///   - operations: the monitor's instrument, if it is there.
     public init(
         _ address: ListenAddress, to options: RelayOptions, cache: LocalCache?,
-        memory: MemoryGovernor.Rules = MemoryGovernor.Rules(), features: Features, operations: OperationRecorder?
+        hotKeys: (file: StateFile, limit: Int)? = nil,
+        memory: MemoryGovernor.Rules = MemoryGovernor.Rules(), volatile: MemoryRedis.Limits = MemoryRedis.Limits(),
+        features: Features, operations: OperationRecorder?
     ) throws {
         self.features = features
         let shared = SharedParts(
@@ -38,29 +43,38 @@ public final class RedisProxy: Sendable {
         let relay = Relay(loop, options, shared)
         if let cache {
             let local = LocalLevel(cache, freshness: Freshness(), features: features, metrics: metrics)
-            relay.use(local)
+            let answersAlone = cache.classes.contains { $0.onFailure != .fail }
+            relay.use(local, answersAlone ? Fallback(local, limits: volatile, metrics: metrics) : nil)
             let keeper = CacheKeeper(cache, memory)
             sources = [CacheMetrics(cache, keeper: keeper)]
-            keeping = Task { await keeper.run() }
+            let remembering = hotKeys.map { HotKeys(cache, $0.file, limit: $0.limit) }
+            self.hotKeys = remembering
+            keeping = Task {
+                await withTaskGroup(of: Void.self) { group in
+                    group.addTask { await keeper.run() }
+                    if let remembering { group.addTask { await remembering.run() } }
+                }
+            }
         } else {
-            (keeping, sources) = (nil, [])
+            (keeping, self.hotKeys, sources) = (nil, nil, [])
         }
         self.relay = relay
         listener = try StreamListener(address, on: loop) { relay.accept($0) }
-        loop.post { relay.start() }
+        loop.post { [hotKeys = self.hotKeys] in relay.start(warming: hotKeys) }
     }
 
     /// With a Redis in memory. Throws when the address cannot be listened on.
     public init(_ address: ListenAddress, memory: MemoryRedis) throws {
         features = Features()
-        (relay, keeping, sources) = (nil, nil, [])
+        (relay, keeping, hotKeys, sources) = (nil, nil, nil, [])
         let door = MemoryDoor(memory, metrics)
         listener = try StreamListener(address, on: loop) { door.accept($0) }
     }
 
     /// Accepts nobody any more, and ends the loop; clients see their connections close with the process.
-    public func stop() {
+    public func stop() async {
         listener.stop()
+        await hotKeys?.save()
         keeping?.cancel()
         loop.post { [relay] in relay?.end() }
         loop.end()

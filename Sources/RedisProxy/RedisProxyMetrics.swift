@@ -78,6 +78,10 @@ struct RedisProxyMetrics: Sendable {
     ]
 
     let clients: Gauge
+    /// Commands sent to Redis whose replies have not come.
+    let inFlight: Gauge
+    /// Observed with each command that is sent.
+    let pipelineDepth: Histogram
     let accepted: Counter
     let upstreams = Upstreams()
     let leases: Counter
@@ -85,6 +89,7 @@ struct RedisProxyMetrics: Sendable {
     let breakerIsOpen: Gauge
     let breakerOpenings: Counter
     let feedLosses: Counter
+    let discarded: Counter
     let invalidations: Invalidations
     private let replies: [Counter]
     private let bypasses: [Counter]
@@ -94,6 +99,13 @@ struct RedisProxyMetrics: Sendable {
     let instruments: [any Instrument]
 
     init() {
+        let inFlightFamily = GaugeFamily(
+            .gauge("outrigger_redis_proxy_commands_in_flight", "Commands sent to Redis whose replies have not come."))
+        let depthFamily = HistogramFamily(
+            Metric(
+                "outrigger_redis_proxy_pipeline_depth", .histogram,
+                "Commands under way on a shared connection to Redis when another one is sent."),
+            bounds: [0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1023])
         let clientFamily = GaugeFamily(.gauge("outrigger_redis_proxy_clients", "Clients connected."))
         let acceptedFamily = CounterFamily(
             .counter("outrigger_redis_proxy_clients_accepted_total", "Clients that have connected."))
@@ -116,6 +128,10 @@ struct RedisProxyMetrics: Sendable {
             .counter(
                 "outrigger_redis_proxy_tracking_losses_total",
                 "Times the connection that tells of changes was lost, and the local level with it."))
+        let discardFamily = CounterFamily(
+            .counter(
+                "outrigger_redis_proxy_volatile_discarded_total",
+                "Keys written in memory while Redis was gone, and discarded when it was back."))
         let invalidationFamily = CounterFamily(
             .counter(
                 "outrigger_redis_proxy_invalidations_total",
@@ -139,6 +155,8 @@ struct RedisProxyMetrics: Sendable {
                 "outrigger_redis_proxy_command_duration_seconds", .histogram,
                 "Time Redis took to answer, seen from the proxy, by family of commands."), bounds: Self.durations,
             labelNames: ["family"])
+        inFlight = inFlightFamily.with([])
+        pipelineDepth = depthFamily.with([])
         clients = clientFamily.with([])
         accepted = acceptedFamily.with([])
         leases = leaseFamily.with([])
@@ -146,6 +164,7 @@ struct RedisProxyMetrics: Sendable {
         breakerIsOpen = breakerFamily.with(["redis_proxy"])
         breakerOpenings = openingFamily.with(["redis_proxy"])
         feedLosses = lossFamily.with([])
+        discarded = discardFamily.with([])
         invalidations = Invalidations(
             own: invalidationFamily.with(["own"]), heard: invalidationFamily.with(["heard"]),
             flushes: invalidationFamily.with(["flush"]))
@@ -156,8 +175,9 @@ struct RedisProxyMetrics: Sendable {
         errors = families.map { errorFamily.with([$0.label]) }
         times = families.map { timeFamily.with([$0.label]) }
         instruments = [
-            clientFamily, acceptedFamily, upstreams.family, upstreams.openedFamily, leaseFamily, timeoutFamily,
-            breakerFamily, openingFamily, lossFamily, invalidationFamily, replyFamily, bypassFamily, commandFamily,
+            inFlightFamily, depthFamily, clientFamily, acceptedFamily, upstreams.family, upstreams.openedFamily, leaseFamily, timeoutFamily,
+            breakerFamily, openingFamily, lossFamily, discardFamily, invalidationFamily, replyFamily, bypassFamily,
+            commandFamily,
             errorFamily, timeFamily,
         ]
     }

@@ -21,7 +21,10 @@ final class Relay: @unchecked Sendable {
     var hasTopology: Bool { sentinel != nil || cluster != nil }
     /// Nil without a local level.
     private(set) var chorus: FeedChorus?
+    /// Answers while Redis is gone.
+    private var fallback: Fallback?
     private var lanes: [Identity: Lane] = [:]
+    private var hotKeys: HotKeys?
     private var sessions: [ObjectIdentifier: RelaySession] = [:]
     private var accepted = 0
 
@@ -36,15 +39,19 @@ final class Relay: @unchecked Sendable {
     }
 
     /// To be called before `start`.
-    func use(_ local: LocalLevel) {
+    ///
+    /// - Parameter fallback: is left out in front of a cluster, of which seldom all is gone.
+    func use(_ local: LocalLevel, _ fallback: Fallback?) {
         let chorus = FeedChorus(local.freshness)
         (reader, self.chorus) = (LocalReader(local), chorus)
         if case .cluster = options.place { return }
+        self.fallback = fallback
         home.feed = InvalidationFeed(self, home, local, chorus.voice())
     }
 
     /// To be called on the loop's thread, before the first client.
-    func start() {
+    func start(warming hotKeys: HotKeys?) {
+        self.hotKeys = hotKeys
         switch options.place {
         case .fixed: break
         case .sentinel(let settings): sentinel = SentinelMaster(settings, self)
@@ -61,6 +68,9 @@ final class Relay: @unchecked Sendable {
         sentinel?.stop()
         cluster?.stop()
     }
+
+    /// The local level has come into use.
+    func localLevelBegins() { hotKeys?.warm(self) }
 
     private func watch() {
         loop.after(milliseconds: 100) { [weak self] in
@@ -158,7 +168,35 @@ final class Relay: @unchecked Sendable {
     func connectionAnswered(by node: RedisNode) {
         if !node.breaker.isClosed { Log.info("Redis is back", ["upstream": "\(node)"]) }
         node.breaker.succeeded()
+        fallback?.end()
         metrics.breakerIsOpen.set(cluster?.hasOpenBreaker == true ? 1 : 0)
+    }
+
+    // MARK: While Redis is gone
+
+    /// Whether a command may be answered in Redis' place.
+    func mayFallBack(_ command: Command, _ words: [Range<Int>], in bytes: Span<UInt8>) -> Bool {
+        fallback?.mode(of: command, words, in: bytes) != nil
+    }
+
+    /// Appends a reply in Redis' place; false when there is none.
+    func fallBack(_ command: Span<UInt8>, _ identity: Identity, into reply: inout [UInt8]) -> Bool {
+        guard let fallback, let reader else { return false }
+        return fallback.answer(command, identity, reader, nowMs: loop.nowMs, into: &reply)
+    }
+
+    /// What Redis would say to `SELECT` and `HELLO`, where somebody answers in its place.
+    func agree(to identity: Identity, insteadOfRedis question: [UInt8], number: Int) -> [UInt8]? {
+        guard fallback != nil, features.isOn(.fallback), identity.mayShareLocalLevel else { return nil }
+        var parser = CommandReader()
+        var reply: [UInt8] = []
+        guard case .command = parser.next(in: question.span) else { return nil }
+        if question.span.isWord("hello", parser.arguments[0]) {
+            HelloReply.append(identity.version, id: number, to: &reply)
+        } else {
+            reply.append(status: "OK")
+        }
+        return reply
     }
 
     // MARK: Fetching
@@ -178,12 +216,33 @@ final class Relay: @unchecked Sendable {
         }
     }
 
-    /// Fetches what is here anew, for nobody in particular.
+    /// Fetches what is here anew before it ends, for nobody in particular.
     func refresh(_ question: LocalReader.Question, _ identity: Identity) {
-        guard let reader, features.isOn(.refreshAhead), let lane = lanes[identity] else { return }
-        guard case .fetches(let fetches) = reader.begin(question, identity, isRefresh: true, nowMs: loop.nowMs),
+        guard features.isOn(.refreshAhead) else { return }
+        fetch(question, identity, isRefresh: true)
+    }
+
+    /// Fetches an entry that was hot once.
+    func fetch(_ meaning: EntryKey.Meaning) {
+        var parser = CommandReader()
+        var places: [Int] = []
+        guard meaning.command.count > 0, case .command = parser.next(in: meaning.command.span),
+            let command = CommandTable.shared.command(parser.arguments, in: meaning.command.span),
+            command.has(.cacheable),
+            command.keys.append(of: parser.arguments, in: meaning.command.span, to: &places), !places.isEmpty
+        else { return }
+        let keys = places.map { meaning.command.span.copy(parser.arguments[$0]) }
+        let question = LocalReader.Question(keys: keys, command: meaning.isValue ? nil : meaning.command)
+        fetch(question, Identity(database: meaning.database, version: meaning.version), isRefresh: false)
+    }
+
+    private func fetch(_ question: LocalReader.Question, _ identity: Identity, isRefresh: Bool) {
+        guard let reader, reader.local.freshness.isLive else { return }
+        guard case .fetches(let fetches) = reader.begin(question, identity, isRefresh: isRefresh, nowMs: loop.nowMs),
             fetches.contains(where: { $0 != nil })
         else { return }
+        let lane = enter(identity)
+        defer { lane.clients -= 1 }
         let key = question.keys[0]
         let node = cluster?.node(of: KeySlot.of(key.span)) ?? home
         let upstream = lane.connections(to: node).fast[0]

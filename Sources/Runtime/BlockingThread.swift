@@ -9,10 +9,15 @@ import Synchronization
 public final class BlockingThread: SerialExecutor {
     private let queue = JobQueue()
 
-    /// - Parameter name: at most 15 bytes, shown by `top -H` and in `/proc/<pid>/task/<tid>/comm`.
-    public init(_ name: String) {
+    /// For work that recurses as deep as its input nests, such as expressions: reserved, and only touched when needed.
+    public static let deepStackBytes = 16 << 20
+
+    /// - Parameters:
+    ///   - name: at most 15 bytes, shown by `top -H` and in `/proc/<pid>/task/<tid>/comm`.
+    ///   - stackBytes: half a megabyte is enough for C libraries that wait.
+    public init(_ name: String, stackBytes: Int = 512 << 10) {
         let queue = queue
-        Thread.start(name) { queue.run() }
+        Thread.start(name, stackBytes: stackBytes) { queue.run() }
     }
 
     deinit { queue.close() }

@@ -5,14 +5,16 @@ import Glibc
 enum Thread {
     /// Starts a detached thread that ends when `body` returns.
     ///
-    /// - Parameter name: at most 15 bytes, shown by `top -H` and in `/proc/<pid>/task/<tid>/comm`.
-    static func start(_ name: String, _ body: @escaping @Sendable () -> Void) {
+    /// - Parameters:
+    ///   - name: at most 15 bytes, shown by `top -H` and in `/proc/<pid>/task/<tid>/comm`.
+    ///   - stackBytes: libpq and OpenSSL are content with far less than the usual 8 MB, and what is not reserved cannot be
+    ///     touched.
+    static func start(_ name: String, stackBytes: Int = 512 << 10, _ body: @escaping @Sendable () -> Void) {
         let start = Unmanaged.passRetained(Start(name: name, body: body))
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }
-        // libpq and OpenSSL are content with far less than the usual 8 MB, and what is not reserved cannot be touched.
-        pthread_attr_setstacksize(&attributes, 512 * 1024)
+        pthread_attr_setstacksize(&attributes, stackBytes)
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
         var thread = pthread_t()
         let failure = pthread_create(

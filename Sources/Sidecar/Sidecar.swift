@@ -65,7 +65,8 @@ actor Sidecar {
         for address in statsd.addresses { Log.info("receiving StatsD", ["address": address]) }
         registry.add(statsd)
         self.statsd = statsd
-        redisProxy = try configuration.proxies.startRedisProxy(operations)
+        redisProxy = try configuration.proxies.startRedisProxy(
+            operations, stateFolder: configuration.alerting.stateFolder)
         if let redisProxy {
             for instrument in redisProxy.instruments { own.instruments.add(instrument) }
             for source in redisProxy.sources { registry.add(source) }
@@ -99,7 +100,7 @@ actor Sidecar {
         for server in servers { await server.stop(within: .seconds(10)) }
         servers = []
         statsd?.end()
-        redisProxy?.stop()
+        await redisProxy?.stop()
         await alerting?.stop()
     }
 
@@ -112,6 +113,9 @@ actor Sidecar {
             }
             if fresh.operations.statsd != configuration.operations.statsd {
                 Log.warn("where StatsD is received changed: it takes effect at the next start")
+            }
+            if fresh.alerting.needsRestart(after: configuration.alerting) {
+                Log.warn("history, state or performance settings changed: they take effect at the next start")
             }
             let reported: [any MetricSource] = [operations] + (statsd.map { [$0] } ?? [])
             let sources = try Sidecar.sources(for: fresh, own) + reported
@@ -164,7 +168,7 @@ actor Sidecar {
         let operations = operations
         let proxyPages = redisProxy.map { ProxyPages(redis: $0) }
         let people = alerting.map { alerting in
-            let facts = Facts(engine: alerting.engine, history: alerting.history)
+            let facts = Facts(engine: alerting.engine, source: HistoryStore(alerting.history))
             let first = FirstPage(facts: facts, report: { alerting.performance }, telemetryPath: path)
             let health = HealthPages(facts: facts, report: { alerting.performance }, startedAt: startedAt)
             return [.get("/") { _ in first.answer() }] + health.routes

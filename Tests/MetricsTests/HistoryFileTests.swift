@@ -59,10 +59,24 @@ import Testing
         let bytes = example().encode()
         let late = History.ofItself()
         try late.restore(bytes, now: 600_000 + 3_600_001)
-        #expect(late.footprint.series == 0)
+        late.append(Snapshot(), at: 600_000 + 3_600_001)
+        #expect(late.text().allSatisfy { $0.contains("up") } && late.countedSamples == 1)
         let early = History.ofItself()
         try early.restore(bytes, now: 300_000)
         #expect(early.countedSamples == 0)
+    }
+
+    /// Rules are loaded after the history, and only then is it known how long they want what kept.
+    @Test func longRetentionsAreHonouredWhenTheyAreSetAfterTheRestart() throws {
+        let restored = History.ofItself()
+        let now: Int64 = 600_000 + 3_600_001
+        try restored.restore(example().encode(), now: now)
+        restored.setRetention(["requests_total": .seconds(7200)])
+        restored.append(Snapshot(families: [Family(requests, 6)]), at: now)
+        let kept = restored.series(named: "requests_total", from: 0, through: .max)
+        #expect(kept.map { $0.read(after: 0, through: .max).times.count } == [41])
+        #expect(restored.series(named: "lag_seconds", from: 0, through: .max).isEmpty)
+        #expect(restored.oldestSample() == 15_000)
     }
 
     @Test func aHistoryTornAtAnyByteIsRefusedAndChangesNothing() throws {

@@ -20,17 +20,20 @@ import Testing
     func prometheusAgreesOnTheStateOfEveryAlertAtEveryEvaluation() async throws {
         let folder = try TemporaryFolder("outrigger-differential")
         let files = try compressedRules(into: folder.path)
-        let redis = try await LocalRedis.start(["--maxclients", "40"])
-        let postgres = try await LocalPostgres.start(settings: ["max_connections=60"])
+        let servers = try await DifferentialFaults.Servers.start()
+        let nobody = FreePort.next()
         let outrigger = try await RunningOutrigger.start(
             ["--collector.postmaster"],
             yaml: """
                 history: {interval: 1s}
                 collect: {min_age: 0s}
                 performance: {enabled: false}
-                postgres: {url: "\(postgres.url())"}
-                redis: {url: "\(redis.url)"}
+                postgres: {url: "\(servers.postgres.url())"}
+                redis: {url: "\(servers.redis.url)"}
+                pgbouncer: {url: "\(servers.pgbouncer.url())"}
                 alerting:
+                  receivers: [{name: nobody, webhook: {url: "http://127.0.0.1:\(nobody)/"}}]
+                  route: {receiver: nobody, group_wait: 1s, group_interval: 1s}
                   evaluation_interval: 1s
                   rules: ["\(folder.path)/*.yml"]
 
@@ -38,7 +41,8 @@ import Testing
         let prometheus = try await LocalPrometheus.start(scraping: outrigger.port, ruleFiles: files)
 
         let begin = WallClock.nowMilliseconds / 1000
-        let faults = Faults(outrigger, redis, postgres, folder)
+        let faults = DifferentialFaults(outrigger, servers, folder, isWide: Self.duration >= 60)
+        try await faults.prepare()
         try await faults.pass(Int(Self.warmUp))
         try await faults.induce(until: begin + Self.duration)
         let end = WallClock.nowMilliseconds / 1000 - 2
@@ -55,14 +59,20 @@ import Testing
         await faults.end()
 
         let compared = (begin + Self.warmUp)...(end - Self.interval - Self.sampling)
-        let differences = ours.differences(from: theirs, in: compared, within: Self.interval + Self.sampling)
+        // A machine with too much to do makes a scrape fail, and nobody sees what happens then.
+        let blind = ours.blind.union(theirs.blind)
+        let differences = ours.differences(
+            from: theirs, in: compared, within: Self.interval + Self.sampling, notIn: blind)
         #expect(differences.isEmpty, "\(differences.joined(separator: "\n"))")
-        let strict = ours.differences(from: theirs, in: compared, within: Self.interval)
+        let strict = ours.differences(from: theirs, in: compared, within: Self.interval, notIn: blind)
+        let fired = ours.fired.intersection(theirs.fired)
         print(
-            "\(ours.alerts.count) alerts, \(compared.count) evaluations compared, \(strict.count) states seen more than one apart"
-        )
-        for name in Faults.expected {
-            #expect(ours.hasFired(name) && theirs.hasFired(name), "\(name) was to fire in both")
+            """
+            \(ours.alerts.count) alerts, \(compared.count) evaluations compared, \(strict.count) states seen more than one \
+            apart, \(blind.intersection(compared).count) seconds blind; fired in both: \(fired.sorted().joined(separator: " "))
+            """)
+        for name in faults.expected {
+            #expect(fired.contains(name), "\(name) was to fire in both")
         }
     }
 
@@ -85,7 +95,16 @@ import Testing
             let path = "\(folder)/\(name)"
             try Files.write(lines.joined(separator: "\n"), to: path)
             return path
-        }
+        } + [try failingRule(in: folder)]
+    }
+
+    /// A rule whose every evaluation fails once the first operation has been told, about which an alert tells.
+    private func failingRule(in folder: String) throws -> String {
+        let path = "\(folder)/failing.yml"
+        let rule =
+            "{record: many, expr: '{operation=\"checkout\"} * on () {operation=\"checkout\"}'}"
+        try Files.write("groups: [{name: failing, rules: [\(rule)]}]\n", to: path)
+        return path
     }
 
     private func compressed(_ line: String, everywhere: Bool) -> String {
@@ -112,6 +131,8 @@ private struct Story {
 
     /// By the alert's name and labels, without those that differ by design: who scraped whom.
     private(set) var alerts: [String: [Int64: State]] = [:]
+    /// Seconds in which a sample or an evaluation was missing, or its effect shows.
+    private(set) var blind: Set<Int64> = []
 
     static func read(
         _ span: ClosedRange<Int64>, ask: (String, [(String, String)]) async throws -> JSON
@@ -133,22 +154,54 @@ private struct Story {
                 story.alerts[alert, default: [:]][time] = state
             }
         }
+        for series in ["process_start_time_seconds{job=\"outrigger\"}", "ALERTS{alertname=\"Watchdog\"}"] {
+            let times = try await ask(
+                "/api/v1/query_range",
+                [
+                    ("query", "max(timestamp(\(series)))"), ("start", "\(span.lowerBound)"),
+                    ("end", "\(span.upperBound)"), ("step", "1"),
+                ])
+            story.note(times: times["result"]?.array?.first?["values"]?.array ?? [])
+        }
         return story
     }
 
-    func hasFired(_ name: String) -> Bool {
-        alerts.contains { $0.key.contains("alertname=\(name)") && $0.value.values.contains(.firing) }
+    private mutating func note(times: [JSON]) {
+        let seconds = times.compactMap { $0.array?.last?.string.flatMap { Double($0) } }
+        for (earlier, later) in zip(seconds, seconds.dropFirst()) where later - earlier > 1.5 {
+            blind.formUnion(Int64(earlier)...(Int64(later) + 3))
+        }
     }
 
-    /// Where a state of one was not the other's at any second within `tolerance`.
-    func differences(from other: Story, in span: ClosedRange<Int64>, within tolerance: Int64) -> [String] {
+    /// Names of the alerts that fired.
+    var fired: Set<String> {
+        Set(
+            alerts.filter { $0.value.values.contains(.firing) }.flatMap { alert in
+                alert.key.split(separator: " ").filter { $0.hasPrefix("alertname=") }.map { String($0.dropFirst(10)) }
+            })
+    }
+
+    /// How long after a blind second an alert may take until both agree about it again: what was pending began anew.
+    private static let settling: Int64 = 30
+
+    /// Where a state of one was not the other's at any second within `tolerance`. After a blind second an alert is looked
+    /// at again as soon as both agree about it.
+    func differences(
+        from other: Story, in span: ClosedRange<Int64>, within tolerance: Int64, notIn blind: Set<Int64>
+    ) -> [String] {
         var found: [String] = []
         for alert in Set(alerts.keys).union(other.alerts.keys).sorted() {
             let (ours, theirs) = (alerts[alert] ?? [:], other.alerts[alert] ?? [:])
+            var unsettledUntil: Int64 = .min
             for time in span {
                 let near = (time - tolerance)...(time + tolerance)
                 let (mine, its) = (ours[time] ?? .inactive, theirs[time] ?? .inactive)
-                guard
+                if blind.contains(time) {
+                    unsettledUntil = time + Self.settling
+                } else if mine == its {
+                    unsettledUntil = .min
+                }
+                guard time > unsettledUntil,
                     !near.contains(where: { (theirs[$0] ?? .inactive) == mine })
                         || !near.contains(where: { (ours[$0] ?? .inactive) == its })
                 else { continue }
@@ -157,99 +210,4 @@ private struct Story {
         }
         return found
     }
-}
-
-/// Faults of real servers, one after another, until the time is over.
-private actor Faults {
-    /// Alerts that one round raises in both.
-    static let expected = [
-        "Watchdog", "RedisDown", "RedisRestarted", "RedisConnectionsRejected", "PostgresDown", "PostgresRestarted",
-        "PostgresConnectionsExhausted", "ServiceErrorBudgetBurnsFast",
-    ]
-
-    private let outrigger: RunningOutrigger
-    private var redis: LocalRedis
-    private var postgres: LocalPostgres
-    private let folder: TemporaryFolder
-    private var clients: [ChildProcess] = []
-
-    init(_ outrigger: RunningOutrigger, _ redis: LocalRedis, _ postgres: LocalPostgres, _ folder: TemporaryFolder) {
-        self.outrigger = outrigger
-        self.redis = redis
-        self.postgres = postgres
-        self.folder = folder
-    }
-
-    /// Whole rounds of about 40 seconds. No fault is about as long as a rule waits: there half a second of difference in
-    /// phase decides whether the alert fires.
-    func induce(until end: Int64) async throws {
-        repeat {
-            for fault in [failOperations, crowdPostgres, leavePostgres, killRedis, crowdRedis, stopPostgres] {
-                try await fault()
-            }
-        } while WallClock.nowMilliseconds / 1000 < end
-    }
-
-    func end() async {
-        for client in clients { await client.stop(9) }
-        await redis.stop()
-        await postgres.stop()
-    }
-
-    /// Half of what the service does fails for a few seconds.
-    private func failOperations() async throws {
-        for _ in 0..<8 {
-            let events =
-                #"[{"name":"checkout","duration_ms":700,"status":"error","count":20},{"name":"checkout","duration_ms":30,"count":20}]"#
-            let answer = try await outrigger.get(
-                "/v1/events", ["-X", "POST", "-H", "Content-Type: application/json", "-d", events])
-            try #require(answer.status / 100 == 2, "\(answer.body)")
-            try await pass(1)
-        }
-    }
-
-    /// All connections but two are taken.
-    private func crowdPostgres() async throws {
-        for _ in 0..<58 {
-            clients.append(
-                try ChildProcess(
-                    "psql", [postgres.url(), "-qc", "select pg_sleep(300)"], output: folder.path + "/psql"))
-        }
-        try await pass(9)
-    }
-
-    private func leavePostgres() async throws {
-        for client in clients { client.signal(9) }
-        clients = []
-        _ = try await postgres.sql(
-            "select pg_terminate_backend(pid) from pg_stat_activity where query like 'select pg_sleep%'")
-        try await pass(4)
-    }
-
-    private func killRedis() async throws {
-        redis.server.process.signal(9)
-        try await pass(5)
-        redis = try await redis.restarted()
-        try await pass(3)
-    }
-
-    /// More clients than `maxclients`, who stay.
-    private func crowdRedis() async throws {
-        let crowd = try (0..<50).map { _ in
-            try ChildProcess(
-                "redis-cli", ["-p", "\(redis.port)", "subscribe", "nothing"], output: folder.path + "/crowd")
-        }
-        try await pass(4)
-        for client in crowd { await client.stop(9) }
-    }
-
-    private func stopPostgres() async throws {
-        await postgres.stop()
-        try await pass(5)
-        postgres = try await postgres.restarted()
-        try await pass(4)
-    }
-
-    /// The faults' own length.
-    func pass(_ seconds: Int) async throws { try await Task.sleep(for: .seconds(seconds)) }
 }

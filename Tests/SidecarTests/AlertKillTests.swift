@@ -5,7 +5,7 @@ import Runtime
 import Synchronization
 import Testing
 
-/// `kill -9` at random moments, again and again: what people are told stays one story.
+/// `kill -9` at random moments and in the middle of notifying, again and again: what people are told stays one story.
 @Suite struct AlertKillTests {
     /// The expressions depend on nothing but the time, so what should happen is known whoever is alive.
     private static let rules = """
@@ -40,12 +40,18 @@ import Testing
         let startsAt: Int64
         let isFiring: Bool
         let at: Int64
+        /// Which of the processes, one after the other, sent it.
+        let life: Int
+        let idempotencyKey: String
     }
 
-    @Test(.timeLimit(.minutes(8)))
+    @Test(.timeLimit(.minutes(40)))
     func nothingIsLostAndNothingIsToldTwice() async throws {
         let kills = Environment.current["TEST_KILLS"].flatMap { Int($0) } ?? 100
         let told = Mutex<[Telling]>([])
+        let lives = Atomic(0)
+        /// Whom the receiver kills as soon as it has taken a message, before the sender hears of it.
+        let victim = Mutex<ChildProcess?>(nil)
         let hook = try HTTPServer(try #require(ListenAddress(setting: "127.0.0.1:0"))) { request in
             let now = WallClock.nowMilliseconds
             guard let message = try? JSON.parse(request.body) else { return .text("", status: 400) }
@@ -55,8 +61,13 @@ import Testing
                 }
                 let one = Telling(
                     name: alert["labels"]?["alertname"]?.string ?? "", startsAt: start.milliseconds,
-                    isFiring: alert["status"]?.string == "firing", at: now)
+                    isFiring: alert["status"]?.string == "firing", at: now, life: lives.load(ordering: .relaxed),
+                    idempotencyKey: request.header("idempotency-key") ?? "")
                 told.withLock { $0.append(one) }
+            }
+            victim.withLock { victim in
+                victim?.signal(SIGKILL)
+                victim = nil
             }
             return .text("")
         }
@@ -67,19 +78,25 @@ import Testing
             to: folder.path + "/outrigger.yml")
         let port = FreePort.next()
         func start() throws -> ChildProcess {
-            try ChildProcess(
+            lives.add(1, ordering: .relaxed)
+            return try ChildProcess(
                 RunningOutrigger.binary,
                 ["serve", "--web.listen-address=127.0.0.1:\(port)", "--config", folder.path + "/outrigger.yml"],
                 output: folder.path + "/log", directory: folder.path)
         }
 
         var random = SystemRandomNumberGenerator()
-        var killedAt: [Int64] = []
+        let firstStart = WallClock.nowMilliseconds
         for _ in 0..<kills {
             let process = try start()
+            let isAmbushed = Bool.random(using: &random)
+            if isAmbushed { victim.withLock { $0 = process } }
             try await Task.sleep(for: .milliseconds(Int.random(in: 200...1300, using: &random)))
-            try #require(process.exitCode == nil, "it ended by itself; its log is \(folder.path)/log")
-            killedAt.append(WallClock.nowMilliseconds)
+            let wasAmbushed = victim.withLock { victim in
+                defer { victim = nil }
+                return isAmbushed && victim == nil
+            }
+            try #require(wasAmbushed || process.exitCode == nil, "it ended by itself; its log is \(folder.path)/log")
             process.signal(SIGKILL)
             _ = try await process.exited(within: .seconds(10))
         }
@@ -98,7 +115,7 @@ import Testing
         await last.stop()
         await hook.stop(within: .seconds(1))
         let stories = told.withLock { $0 }
-        check(stories, alerts: alerts, killedAt: killedAt)
+        check(stories, alerts: alerts, firstStart: firstStart)
         let atLast = stories.filter { $0.name == "Changing" && $0.at > lastStart }
         #expect(Set(atLast.map(\.isFiring)) == [true, false], "nothing told of the last period: \(atLast)")
     }
@@ -113,15 +130,17 @@ import Testing
         return try JSON.parse(answer.body)["data"]?["alerts"]?.array ?? []
     }
 
-    private func check(_ told: [Telling], alerts: [JSON], killedAt: [Int64]) {
-        let stories = Dictionary(grouping: told, by: \.name)
+    private func check(_ told: [Telling], alerts: [JSON], firstStart: Int64) {
+        let heard = once(told)
+        print("\(told.count) alerts told, \(told.count - heard.count) of them again by the next process")
+        let stories = Dictionary(grouping: heard, by: \.name)
         #expect(stories["Pending"] == nil)
         for name in ["Steady", "Kept"] {
-            let story = once(stories[name] ?? [], killedAt: killedAt)
+            let story = stories[name] ?? []
             #expect(story.count == 1 && story[0].isFiring, "\(name): \(story)")
         }
 
-        let changing = once(stories["Changing"] ?? [], killedAt: killedAt)
+        let changing = stories["Changing"] ?? []
         #expect(changing.count > 4)
         for (earlier, later) in zip(changing, changing.dropFirst()) {
             if later.isFiring {
@@ -136,27 +155,20 @@ import Testing
 
         let pending = alerts.first { $0["labels"]?["alertname"]?.string == "Pending" }
         let since = pending?["activeAt"]?.string.flatMap { Moment($0)?.milliseconds } ?? .max
-        #expect(pending?["state"]?.string == "pending" && since < (killedAt.first ?? 0) + 5000, "pending began anew")
+        #expect(pending?["state"]?.string == "pending" && since < firstStart + 5000, "pending began anew")
         for name in ["Steady", "Kept"] { #expect(isFiring(name, alerts)) }
     }
 
-    /// Whether the sender was killed before it could write down that a message was accepted.
-    private func wasUnwritten(_ told: Telling, _ killedAt: [Int64]) -> Bool {
-        killedAt.contains { (told.at - 5...told.at + 60).contains($0) }
-    }
-
-    /// Without repetitions that nobody can avoid: the same message, whose sender was killed before it could write down
-    /// that it had been accepted.
-    private func once(_ story: [Telling], killedAt: [Int64]) -> [Telling] {
-        var kept: [Telling] = []
-        for one in story {
-            if let before = kept.last, before.startsAt == one.startsAt, before.isFiring == one.isFiring,
-                wasUnwritten(before, killedAt)
-            {
-                continue
-            }
-            kept.append(one)
+    /// What a consumer heeds that remembers keys. One that comes again was sent by a process that did not live to write
+    /// down that it had been accepted, and its successor: never by the same process, and with the same words.
+    private func once(_ told: [Telling]) -> [Telling] {
+        var known: [String: Telling] = [:]
+        return told.filter { one in
+            #expect(one.idempotencyKey.count == 32)
+            guard let before = known.updateValue(one, forKey: one.idempotencyKey) else { return true }
+            #expect(before.life < one.life, "told twice in one life: \(one)")
+            #expect(before.name == one.name && before.startsAt == one.startsAt && before.isFiring == one.isFiring)
+            return false
         }
-        return kept
     }
 }

@@ -73,6 +73,23 @@ import Testing
         await hook.stop()
     }
 
+    @Test func aReloadWithoutReceiversTellsNobodyAnyMoreAndOneWithThemDoesAgain() async throws {
+        let hook = try WebhookReceiver()
+        let outrigger = try await RunningOutrigger.start(
+            yaml: "alerting: {receivers: [{name: hook, webhook: {url: \"\(hook.url)\"}}]}\n")
+        func receivers(after yaml: String) async throws -> String {
+            try Files.write(yaml, to: outrigger.folder.path + "/outrigger.yml")
+            #expect(try await outrigger.get("/-/reload", ["-X", "POST"]).status == 200)
+            return try await outrigger.get("/api/v2/receivers").body
+        }
+        #expect(try await outrigger.get("/api/v2/receivers").body.contains("\"hook\""))
+        #expect(try await receivers(after: "log: {level: info}\n").hasPrefix("[]"))
+        let again = "alerting: {receivers: [{name: other, webhook: {url: \"\(hook.url)\"}}]}\n"
+        #expect(try await receivers(after: again).contains("\"other\""))
+        await outrigger.stop()
+        await hook.stop()
+    }
+
     /// The configuration of `configuration`, in Alertmanager's own words.
     private func startAlertmanager(telling hook: WebhookReceiver, folder: TemporaryFolder) async throws -> LocalServer {
         let port = FreePort.next()

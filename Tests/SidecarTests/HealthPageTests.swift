@@ -54,18 +54,29 @@ import Testing
 
     @Test func aProbeFailsWhileTheLevelIsCriticalAndAnswersWhileAServerHangs() async throws {
         let (postgres, redis) = (try await LocalPostgres.start(), try await LocalRedis.start())
-        let outrigger = try await start(postgres, redis)
+        let pgbouncer = try await LocalPgBouncer.start(before: postgres)
+        let outrigger = try await start(postgres, redis, rules: "pgbouncer: {url: \"\(pgbouncer.url())\"}")
         #expect(try await page("/health", of: outrigger, with: "\"redis\":\"excellent\"").status == 200)
+        let known = try await page("/health/database", of: outrigger, with: "\"clients_active\":").body
+        #expect(known.contains("\"connect_seconds\":0.") && known.contains("\"pools\":[{\"instance\":"), "\(known)")
         redis.server.process.signal(SIGKILL)
         let critical = try await page("/health", of: outrigger, with: "\"redis\":\"critical\"")
         #expect(critical.status == 503 && critical.body.contains("{\"level\":\"critical\""))
         #expect(try await outrigger.get("/health/performance").status == 503)
 
         postgres.server.process.signal(SIGSTOP)
+        // Somebody asks more of the history than two cores can do.
+        let heavy = "sum_over_time((sum_over_time(vector(1)[1d:1s]))[30d:1m])"
+        let askers = try (0..<8).map { _ in
+            try ChildProcess(
+                "curl", ["-s", "-G", outrigger.url + "/api/v1/query", "--data-urlencode", "query=" + heavy],
+                output: outrigger.folder.path + "/asked")
+        }
         for page in HealthPages.all where page.method == "GET" {
             let answer = try await outrigger.get(page.path, ["--max-time", "1"])
             #expect(answer.status == 200 || (page.isProbe && answer.status == 503), "\(page.path)")
         }
+        for asker in askers { await asker.stop() }
         postgres.server.process.signal(SIGCONT)
         let database = try await outrigger.get("/health/database").body
         #expect(database.contains("\"datname\":\"postgres\",\"size_bytes\":"), "\(database)")
@@ -73,6 +84,7 @@ import Testing
         #expect(try await outrigger.get("/performance/cleanup").status == 405)
         #expect(try await outrigger.get("/performance/cleanup", ["-X", "POST"]).body.contains("\"freed_bytes\":"))
         await outrigger.stop()
+        await pgbouncer.stop()
         await postgres.stop()
     }
 

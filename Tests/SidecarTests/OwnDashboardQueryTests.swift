@@ -8,8 +8,10 @@ import Testing
     /// panels must not be empty.
     private let awaited: [(prefix: String, file: String)] = [
         ("outrigger_cache_", "Sources/Cache/CacheMetrics.swift"),
-        // Scores and trends come once enough is known, reasons with what is not excellent.
-        ("outrigger_performance_", "Sources/Alerting/Performance/PerformanceMetrics.swift"),
+        // A trend takes five minutes, a limit ten and something that fills up; a reason, something that is not excellent.
+        ("outrigger_performance_trend", "Sources/Alerting/Performance/PerformanceMetrics.swift"),
+        ("outrigger_performance_time_to_limit_seconds", "Sources/Alerting/Performance/PerformanceMetrics.swift"),
+        ("outrigger_performance_reason", "Sources/Alerting/Performance/PerformanceMetrics.swift"),
         // Counted by reason from the first failure on.
         ("outrigger_notifications_failed_total", "Sources/Alerting/Notification/NotificationMetrics.swift"),
     ]
@@ -166,6 +168,7 @@ private struct RunningDemo {
             [
                 "demo", "--web.listen-address=127.0.0.1:\(port)", "--history.interval=1s",
                 "--alerting.evaluation-interval=1s", "--alerting.rules=\(folder)/alerts/*.yml",
+                "--performance.warm-up=1s", "--performance.interval=1s",
             ], folder: TemporaryFolder("outrigger-test"), port: port, patience: .seconds(60)
         ) { FreePort.isOpen(port) }
         return RunningDemo(server: server)

@@ -63,6 +63,10 @@ import Testing
         #expect(try await python(Self.commonUse, port: port, outrigger.folder) == "fine\n")
         let more = """
             r = redis.Redis(port=port, decode_responses=True)
+            r.set('kept', 'here')
+            for _ in range(50):
+                assert r.get('kept') == 'here'
+                time.sleep(0.01)
             s = r.pubsub()
             s.subscribe('news')
             assert s.get_message(timeout=5)['type'] == 'subscribe'
@@ -85,6 +89,10 @@ import Testing
         #expect(try await python(more, port: port, direct: redis.port, outrigger.folder) == "fine\n")
         let metrics = try await outrigger.get("/metrics").body
         #expect(metrics.contains("outrigger_redis_proxy_clients_accepted_total "))
+        let hits = metrics.split(separator: "\n").first {
+            $0.hasPrefix(#"outrigger_redis_proxy_replies_total{source="local"}"#)
+        }
+        #expect((hits?.split(separator: " ").last.flatMap { Int($0) } ?? 0) > 0, "the local level has answered")
         await outrigger.stop()
         await redis.stop()
     }
@@ -153,6 +161,94 @@ import Testing
         await back.stop()
     }
 
+    @Test func whileRedisIsGoneClassesAreAnsweredAsTheyWant() async throws {
+        let redis = try await LocalRedis.start()
+        let port = FreePort.next()
+        let outrigger = try await RunningOutrigger.start(
+            yaml: """
+                redis: {url: "\(redis.url)"}
+                collect: {min_age: 0s}
+                redis_proxy: {listen_address: "127.0.0.1:\(port)"}
+                cache:
+                  classes:
+                    - {name: old, match: ["old:*"], on_failure: stale}
+                    - {name: young, match: ["young:*"], on_failure: stale, stale_for: 0s}
+                    - {name: session, match: ["session:*"], on_failure: memory}
+                    - {name: count, match: ["count:*"], on_failure: memory, volatile_counters: true}
+                """)
+        func ask(_ words: String...) async throws -> String {
+            try await LocalServer.run("redis-cli", ["-p", "\(port)"] + words, folder: outrigger.folder)
+        }
+        for key in ["old:1", "young:1", "session:1", "strict:1"] {
+            #expect(try await ask("SET", key, "before") == "OK\n")
+        }
+        try await outrigger.untilLocalLevelAnswers { _ = try await ask("GET", "strict:1") }
+        for key in ["old:1", "young:1", "session:1"] {
+            for _ in 0..<2 { #expect(try await ask("GET", key) == "before\n") }
+        }
+        redis.server.process.signal(SIGKILL)
+        _ = try await redis.server.process.exited(within: .seconds(5))
+        #expect(try await ask("GET", "strict:1").contains("ERR Redis cannot be reached"))
+        #expect(try await ask("GET", "old:1") == "before\n")
+        #expect(try await ask("SET", "old:1", "x").contains("ERR Redis cannot be reached"))
+        #expect(try await ask("GET", "young:1").contains("ERR Redis cannot be reached"))
+        #expect(try await ask("GET", "session:1") == "before\n")
+        #expect(try await ask("SET", "session:1", "during") == "OK\n")
+        #expect(try await ask("GET", "session:1") == "during\n")
+        #expect(try await ask("HSET", "session:2", "f", "v") == "1\n")
+        #expect(try await ask("DEL", "session:1") == "1\n")
+        #expect(try await ask("GET", "session:1") == "\n")
+        #expect(try await ask("SET", "session:lock", "me", "NX").contains("ERR Redis cannot be reached"))
+        #expect(try await ask("INCR", "session:n").contains("ERR Redis cannot be reached"))
+        #expect(try await ask("LPUSH", "session:l", "x").contains("ERR Redis cannot be reached"))
+        #expect(try await ask("INCR", "count:n") == "1\n")
+        let page = try await outrigger.get("/metrics").body
+        #expect(page.contains(#"outrigger_circuit_breaker_open{breaker="redis_proxy"} 1"#))
+        #expect(!page.contains(#"outrigger_redis_proxy_replies_total{source="stale"} 0"#))
+        #expect(!page.contains(#"outrigger_redis_proxy_replies_total{source="memory"} 0"#))
+        let back = try await redis.restarted()
+        let deadline = Deadline.after(.seconds(20))
+        while try await ask("HGET", "session:2", "f") != "\n" {
+            try #require(!deadline.hasPassed, "what was written in memory is discarded")
+        }
+        #expect(try await ask("GET", "old:1") == "\n")
+        await outrigger.stop()
+        await back.stop()
+    }
+
+    @Test func whatWasHotIsFetchedAtTheNextStart() async throws {
+        let redis = try await LocalRedis.start()
+        let port = FreePort.next()
+        let folder = try TemporaryFolder("outrigger-state")
+        func start() async throws -> RunningOutrigger {
+            try await RunningOutrigger.start(
+                [
+                    "--redis-proxy.listen-address=127.0.0.1:\(port)", "--state.dir=\(folder.path)",
+                    "--collect.min-age=0s",
+                ], environment: ["REDIS_URL": redis.url])
+        }
+        func ask(_ words: String...) async throws -> String {
+            try await LocalServer.run("redis-cli", ["-p", "\(port)"] + words, folder: folder)
+        }
+        let first = try await start()
+        #expect(try await ask("SET", "hot", "value") == "OK\n")
+        #expect(try await ask("HSET", "hot:hash", "field", "value") == "1\n")
+        try await first.untilLocalLevelAnswers { _ = try await ask("GET", "hot") }
+        for _ in 0..<3 { #expect(try await ask("HGETALL", "hot:hash") == "field\nvalue\n") }
+        await first.stop()
+        let second = try await start()
+        let deadline = Deadline.after(.seconds(20))
+        while try await !second.get("/metrics").body.contains(#"outrigger_cache_entries{class="default"} 2"#) {
+            try #require(!deadline.hasPassed, "both are fetched")
+        }
+        #expect(try await ask("GET", "hot") == "value\n")
+        #expect(try await ask("HGETALL", "hot:hash") == "field\nvalue\n")
+        let page = try await second.get("/metrics").body
+        #expect(page.contains(#"outrigger_redis_proxy_replies_total{source="local"} 2"#))
+        await second.stop()
+        await redis.stop()
+    }
+
     @Test func rubbishIsAnsweredAsRedisAnswersIt() async throws {
         let redis = try await LocalRedis.start()
         let ports = (relay: FreePort.next(), memory: FreePort.next())
@@ -187,5 +283,16 @@ import Testing
     @Test func itListensOnLoopbackOnly() async throws {
         let refused = try await RunningOutrigger.run(["serve", "--redis-proxy.listen-address=:6380"])
         #expect(refused.status == 2 && refused.output.contains("is not on loopback"), "\(refused.output)")
+    }
+}
+
+extension RunningOutrigger {
+    /// Asks again until an answer has come from the local level, which is not served before Redis tells of changes.
+    fileprivate func untilLocalLevelAnswers(_ ask: () async throws -> Void) async throws {
+        let deadline = Deadline.after(.seconds(20))
+        while try await get("/metrics").body.contains(#"outrigger_redis_proxy_replies_total{source="local"} 0"#) {
+            try #require(!deadline.hasPassed, "the local level never answers")
+            try await ask()
+        }
     }
 }

@@ -46,6 +46,9 @@ import Testing
         try Files.write("log: {level: warn}\n", to: file)
         outrigger.process.signal(SIGHUP)
         #expect(try await page(of: outrigger, showing: "outrigger_config_last_reload_successful 1\n"))
+        try Files.write("history: {interval: 5s}\n", to: file)
+        #expect(try await outrigger.get("/-/reload", ["-X", "POST"]).status == 200)
+        #expect(outrigger.log.contains("performance settings changed: they take effect at the next start"))
         await outrigger.stop()
     }
 

@@ -5,10 +5,12 @@ import Runtime
 /// Prometheus' HTTP API below `/api/v1/`, as far as Grafana and `promtool query` need it to take Outrigger for a data
 /// source, and Outrigger's own view of the rules.
 ///
-/// A function of the request, the time and what the parts below tell; it may run on any thread.
+/// A function of the request, the time and what the parts below tell; it may be asked on any thread, and computes what may
+/// take long on threads of its own.
 public struct PrometheusAPI: Sendable {
     public let engine: Engine
     public let source: any SeriesSource
+    private let threads: QueryThreads
 
     /// The rules and alerts of now.
     public let rules: @Sendable () -> RulesSnapshot
@@ -28,11 +30,13 @@ public struct PrometheusAPI: Sendable {
     }
 
     public init(
-        engine: Engine = Engine(), source: any SeriesSource, rules: @escaping @Sendable () -> RulesSnapshot,
+        engine: Engine = Engine(), source: any SeriesSource, threads: QueryThreads = QueryThreads(),
+        rules: @escaping @Sendable () -> RulesSnapshot,
         metadata: @escaping @Sendable () async -> [Metric], build: BuildInformation
     ) {
         self.engine = engine
         self.source = source
+        self.threads = threads
         self.rules = rules
         self.metadata = metadata
         self.build = build
@@ -44,7 +48,14 @@ public struct PrometheusAPI: Sendable {
     fileprivate struct Route: Sendable {
         let path: String
         let methods: [String]
-        let answer: @Sendable (PrometheusAPI, Question) async throws(QueryRefusal) -> APIAnswer
+        let answer: Way
+    }
+
+    fileprivate enum Way: Sendable {
+        /// Looks at what is there, which takes no time.
+        case atOnce(@Sendable (PrometheusAPI, Question) async throws(QueryRefusal) -> APIAnswer)
+        /// Evaluates what a client wrote, or walks over all series.
+        case onThread(@Sendable (PrometheusAPI, Question) throws(QueryRefusal) -> APIAnswer)
     }
 
     /// A request, read.
@@ -60,35 +71,36 @@ public struct PrometheusAPI: Sendable {
 
     private static let both = ["GET", "POST"]
     fileprivate static let routes: [Route] = [
-        Route(path: "/api/v1/query", methods: both) { api, question throws(QueryRefusal) in try api.query(question) },
-        Route(path: "/api/v1/query_range", methods: both) { api, question throws(QueryRefusal) in
-            try api.queryRange(question)
-        },
-        Route(path: "/api/v1/format_query", methods: both) { api, question throws(QueryRefusal) in
-            try api.formatQuery(question)
-        },
-        Route(path: "/api/v1/series", methods: both) { api, question throws(QueryRefusal) in try api.series(question) },
-        Route(path: "/api/v1/labels", methods: both) { api, question throws(QueryRefusal) in
-            try api.labelNames(question)
-        },
-        Route(path: "/api/v1/label/*/values", methods: ["GET"]) { api, question throws(QueryRefusal) in
+        onThread("/api/v1/query", both) { api, question throws(QueryRefusal) in try api.query(question) },
+        onThread("/api/v1/query_range", both) { api, question throws(QueryRefusal) in try api.queryRange(question) },
+        onThread("/api/v1/format_query", both) { api, question throws(QueryRefusal) in try api.formatQuery(question) },
+        onThread("/api/v1/series", both) { api, question throws(QueryRefusal) in try api.series(question) },
+        onThread("/api/v1/labels", both) { api, question throws(QueryRefusal) in try api.labelNames(question) },
+        onThread("/api/v1/label/*/values", ["GET"]) { api, question throws(QueryRefusal) in
             try api.labelValues(question)
         },
-        Route(path: "/api/v1/metadata", methods: ["GET"]) { api, question throws(QueryRefusal) in
-            try await api.metadata(question)
-        },
+        atOnce("/api/v1/metadata", ["GET"]) { api, question throws(QueryRefusal) in try await api.metadata(question) },
         // Nothing here keeps exemplars; Grafana asks for them all the same.
-        Route(path: "/api/v1/query_exemplars", methods: both) { _, _ throws(QueryRefusal) in
-            try APIAnswer { $0.array { _ in } }
-        },
-        Route(path: "/api/v1/rules", methods: ["GET"]) { api, question throws(QueryRefusal) in try api.rules(question)
-        },
-        Route(path: "/api/v1/alerts", methods: ["GET"]) { api, _ throws(QueryRefusal) in try api.alerts() },
-        Route(path: "/api/v1/status/buildinfo", methods: ["GET"]) { api, _ throws(QueryRefusal) in
-            try api.buildInformation()
-        },
-        Route(path: "/v1/rules/evaluations", methods: ["GET"]) { api, _ throws(QueryRefusal) in try api.evaluations() },
+        atOnce("/api/v1/query_exemplars", both) { _, _ throws(QueryRefusal) in try APIAnswer { $0.array { _ in } } },
+        atOnce("/api/v1/rules", ["GET"]) { api, question throws(QueryRefusal) in try api.rules(question) },
+        atOnce("/api/v1/alerts", ["GET"]) { api, _ throws(QueryRefusal) in try api.alerts() },
+        atOnce("/api/v1/status/buildinfo", ["GET"]) { api, _ throws(QueryRefusal) in try api.buildInformation() },
+        atOnce("/v1/rules/evaluations", ["GET"]) { api, _ throws(QueryRefusal) in try api.evaluations() },
     ]
+
+    private static func atOnce(
+        _ path: String, _ methods: [String],
+        _ answer: @escaping @Sendable (PrometheusAPI, Question) async throws(QueryRefusal) -> APIAnswer
+    ) -> Route {
+        Route(path: path, methods: methods, answer: .atOnce(answer))
+    }
+
+    private static func onThread(
+        _ path: String, _ methods: [String],
+        _ answer: @escaping @Sendable (PrometheusAPI, Question) throws(QueryRefusal) -> APIAnswer
+    ) -> Route {
+        Route(path: path, methods: methods, answer: .onThread(answer))
+    }
 
     /// The answer to a request, or nil if the path is none of these.
     ///
@@ -102,16 +114,26 @@ public struct PrometheusAPI: Sendable {
                 refusal.headers.append(("Allow", route.methods.joined(separator: ", ")))
                 return refusal
             }
-            do throws(QueryRefusal) {
-                guard let parameters = FormParameters(request) else {
-                    throw .badData("error parsing form values: invalid URL escape")
-                }
-                return try await route.answer(self, Question(parameters: parameters, name: name, now: now)).response
-            } catch {
-                return error.response
+            guard let parameters = FormParameters(request) else {
+                return QueryRefusal.badData("error parsing form values: invalid URL escape").response
             }
+            return await respond(route.answer, Question(parameters: parameters, name: name, now: now))
         }
         return nil
+    }
+
+    private func respond(_ way: Way, _ question: Question) async -> HTTPResponse {
+        switch way {
+        case .atOnce(let answer):
+            do throws(QueryRefusal) { return try await answer(self, question).response } catch { return error.response }
+        case .onThread(let answer):
+            let response = await threads.run { () -> HTTPResponse in
+                do throws(QueryRefusal) { return try answer(self, question).response } catch { return error.response }
+            }
+            let refusal = QueryRefusal(
+                kind: .timeout, message: "too many queries wait: more than \(threads.limit)")
+            return response ?? refusal.response
+        }
     }
 
     func buildInformation() throws(QueryRefusal) -> APIAnswer {

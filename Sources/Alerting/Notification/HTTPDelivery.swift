@@ -13,6 +13,7 @@ struct HTTPDelivery: Sendable {
             var request = HTTPClient.Request(
                 url: try settings.url.read(), deadline: .after(max(.zero, message.deadline - now)))
             request.headers = try settings.signature?.headers(for: message.body, at: now) ?? []
+            if let key = message.idempotencyKey { request.headers.append(("Idempotency-Key", key)) }
             return await post(message.body, request, settings.http, at: now)
         } catch {
             return .failed("\(error)")

@@ -73,6 +73,21 @@ public struct NotificationLog: Sendable {
         return intent.ending.isEmpty ? nil : intent
     }
 
+    /// What tells a message from every other about the same group: which alerts it says have begun and ended, and after
+    /// which message it comes. 32 hexadecimal digits.
+    ///
+    /// A process killed between the consumer's acceptance and the record tells the same again, which no order of the two
+    /// could avoid. It does so with the same key, so that a consumer who remembers keys hears it once.
+    func idempotencyKey(for key: Key, telling alerts: [Alert], at now: Moment) -> String {
+        var lines = [key.group, key.integration.description, "\(entries[key]?.time.milliseconds ?? 0)"]
+        for alert in alerts {
+            lines.append(
+                "\(alert.fingerprint) \(alert.startsAt.milliseconds) \(alert.isResolved(at: now) ? "ended" : "fires")")
+        }
+        let digest = HMAC.sha256(key: Array("outrigger".utf8), Array(lines.joined(separator: "\n").utf8))
+        return String(digest.hexadecimal.prefix(32))
+    }
+
     /// Whether an integration must be told about a group's alerts, as Alertmanager's deduplication decides it; nil for no.
     /// An alert whose end may have been told before a crash is new when it fires again.
     public func reason(

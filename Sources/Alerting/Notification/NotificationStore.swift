@@ -3,8 +3,9 @@ import Runtime
 /// Where the notification log and the silences outlive the process.
 ///
 /// A message is written down as soon as its consumer has accepted it. So a crash never loses an accepted message; one
-/// between the acceptance and the disk (about a millisecond) repeats it, which no order of the two could avoid. A message
-/// that tells an end is announced on disk first, so that the next beginning is not taken for told.
+/// between the acceptance and the disk (about a millisecond) repeats it with the same `Idempotency-Key`, which no order of
+/// the two could avoid. A message that tells an end is announced on disk first, so that the next beginning is not taken
+/// for told.
 public struct NotificationStore: Sendable {
     private static let journal = "notifications.journal"
     private static let silences = "silences"

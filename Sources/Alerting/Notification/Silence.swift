@@ -35,6 +35,13 @@ public struct Silence: Sendable, Equatable {
         return now < endsAt ? .active : .expired
     }
 
+    /// Whether it can be meant so.
+    func check() throws(SilenceError) {
+        guard !matchers.isEmpty else { throw .noMatchers }
+        guard !matchers.allSatisfy({ $0.matches("") }) else { throw .matchesEverything }
+        guard startsAt < endsAt else { throw .endsBeforeItStarts }
+    }
+
     func silences(_ labels: Labels, at now: Moment) -> Bool { state(at: now) == .active && matchers.matches(labels) }
 }
 
@@ -45,6 +52,8 @@ public enum SilenceError: Error, Equatable, CustomStringConvertible {
     case endsBeforeItStarts
     case endsInThePast
     case notFound(String)
+    /// It stands in the configuration and can be changed only there.
+    case isConfigured(String)
     case tooMany(limit: Int)
 
     public var description: String {
@@ -54,29 +63,39 @@ public enum SilenceError: Error, Equatable, CustomStringConvertible {
         case .endsBeforeItStarts: "start time must be before end time"
         case .endsInThePast: "end time can't be in the past"
         case .notFound(let id): "silence not found: \(id)"
+        case .isConfigured(let id): "silence \(id) stands in the configuration: change it there and reload"
         case .tooMany(let limit): "more than \(limit) silences"
         }
     }
 }
 
-/// Every silence by its id, expired ones for some time after.
+/// Every silence by its id: those that were posted, which are kept on disk and for some time after they expired, and those
+/// of the configuration, which come and go with it.
 public struct Silences: Sendable {
     /// How long an expired silence can still be looked at.
     public static let retention = Duration.seconds(120 * 3600)
     public static let limit = 10_000
 
     private var silences: [String: Silence] = [:]
+    private var configured: [String: Silence] = [:]
 
     public init(_ silences: [Silence] = []) { for silence in silences { self.silences[silence.id] = silence } }
 
     public var count: Int { silences.count }
 
-    public subscript(id: String) -> Silence? { silences[id] }
+    public subscript(id: String) -> Silence? { silences[id] ?? configured[id] }
+
+    private var all: [Silence] { Array(silences.values) + configured.values }
+
+    /// Takes the place of all that were configured before.
+    mutating func configure(_ fresh: [Silence]) {
+        configured = Dictionary(fresh.map { ($0.id, $0) }) { first, _ in first }
+    }
 
     /// Active ones first, then pending, then expired ones; the next to change before the others.
     public func sorted(at now: Moment) -> [Silence] {
         let order: [Silence.State: Int] = [.active: 0, .pending: 1, .expired: 2]
-        return silences.values.sorted { left, right in
+        return all.sorted { left, right in
             let (first, second) = (left.state(at: now), right.state(at: now))
             guard first == second else { return (order[first] ?? 0) < (order[second] ?? 0) }
             let keys: (Moment, Moment) =
@@ -91,7 +110,7 @@ public struct Silences: Sendable {
 
     /// The ids of the silences that keep an alert quiet, sorted.
     public func silencing(_ labels: Labels, at now: Moment) -> [String] {
-        silences.values.filter { $0.silences(labels, at: now) }.map(\.id).sorted()
+        all.filter { $0.silences(labels, at: now) }.map(\.id).sorted()
     }
 
     /// Takes a silence. Without an id it is new; with one it changes the silence of that id where that can be done in
@@ -100,9 +119,11 @@ public struct Silences: Sendable {
     /// - Parameter newID: for a silence that is made.
     /// - Returns: the id it goes by.
     public mutating func set(_ silence: Silence, newID: String, at now: Moment) throws(SilenceError) -> String {
+        guard configured[silence.id] == nil else { throw .isConfigured(silence.id) }
         var silence = silence
         silence.updatedAt = now
-        try Self.check(silence, at: now)
+        try silence.check()
+        guard silence.endsAt >= now else { throw .endsInThePast }
         if !silence.id.isEmpty {
             guard let known = silences[silence.id] else { throw .notFound(silence.id) }
             if Self.canChange(known, to: silence, at: now) {
@@ -120,6 +141,7 @@ public struct Silences: Sendable {
 
     /// Ends a silence now; one that is over stays as it is.
     public mutating func expire(_ id: String, at now: Moment) throws(SilenceError) {
+        guard configured[id] == nil else { throw .isConfigured(id) }
         guard var silence = silences[id] else { throw .notFound(id) }
         switch silence.state(at: now) {
         case .expired: return
@@ -135,13 +157,6 @@ public struct Silences: Sendable {
         let before = silences.count
         silences = silences.filter { $0.value.endsAt > now - Self.retention }
         return silences.count < before
-    }
-
-    private static func check(_ silence: Silence, at now: Moment) throws(SilenceError) {
-        guard !silence.matchers.isEmpty else { throw .noMatchers }
-        guard !silence.matchers.allSatisfy({ $0.matches("") }) else { throw .matchesEverything }
-        guard silence.startsAt < silence.endsAt else { throw .endsBeforeItStarts }
-        guard silence.endsAt >= now else { throw .endsInThePast }
     }
 
     /// What has been kept quiet so far must stay true: only the end of an active silence and the times of a pending one

@@ -13,6 +13,7 @@ public struct Switchboard: Sendable {
         public var route: Route
         public var receivers: [Receiver]
         public var inhibitRules: [InhibitRule]
+        public var silences: [Silence] = []
         /// Where Outrigger is reached, for the links in messages.
         public var externalURL: String
         /// For alerts posted without an end.
@@ -25,6 +26,9 @@ public struct Switchboard: Sendable {
             self.inhibitRules = inhibitRules
             self.externalURL = externalURL
         }
+
+        /// Tells no one: what a reload without receivers leaves.
+        public static let nobody = Configuration(route: Route(receiver: "nobody"), receivers: [])
     }
 
     public struct Limits: Sendable {
@@ -47,6 +51,9 @@ public struct Switchboard: Sendable {
         /// 1 for the first.
         public let attempt: Int
         public let reason: NotificationLog.Reason
+        /// The same for the same news, also when a crash has made the sender forget that it was accepted; nil where there
+        /// is nothing to repeat.
+        public var idempotencyKey: String?
         /// To be written down before the message is sent.
         public var intent: NotificationLog.Entry?
     }
@@ -89,6 +96,7 @@ public struct Switchboard: Sendable {
         let repeatInterval: Duration
         let deadline: Moment
         let reason: NotificationLog.Reason
+        let idempotencyKey: String
         var retry: RetryPolicy
         /// When to try; nil while an attempt is under way.
         var dueAt: Moment?
@@ -116,6 +124,7 @@ public struct Switchboard: Sendable {
         self.configuration = configuration
         self.log = log
         self.silences = silences
+        self.silences.configure(configuration.silences)
         tree = RouteTree(configuration.route)
         receivers = Self.named(configuration.receivers)
     }
@@ -271,6 +280,7 @@ public struct Switchboard: Sendable {
             Delivery(
                 group: id, generation: generation, settings: settings, body: message.body, entry: entry,
                 repeatInterval: route.repeatInterval, deadline: deadline, reason: reason,
+                idempotencyKey: log.idempotencyKey(for: key, telling: told, at: now),
                 retry: RetryPolicy(deadline: deadline), dueAt: now))
     }
 
@@ -294,7 +304,7 @@ public struct Switchboard: Sendable {
                     Message(
                         id: id, integration: integration, settings: delivery.settings, body: delivery.body,
                         deadline: min(timeout, delivery.deadline), attempt: delivery.retry.attempts + 1,
-                        reason: delivery.reason,
+                        reason: delivery.reason, idempotencyKey: delivery.idempotencyKey,
                         intent: delivery.retry.attempts == 0 ? log.intent(before: delivery.entry) : nil)))
         }
         return work
@@ -361,6 +371,7 @@ public struct Switchboard: Sendable {
     /// was told is not told again.
     public mutating func reconfigure(_ fresh: Configuration, at now: Moment) {
         configuration = fresh
+        silences.configure(fresh.silences)
         tree = RouteTree(fresh.route)
         receivers = Self.named(fresh.receivers)
         generation += 1

@@ -205,6 +205,8 @@ private struct Questions {
 
     /// Further away than this, a limit is nobody's concern.
     private static let horizonSeconds = 30 * 86400
+    /// Before which nothing is said about limits.
+    private static let leastMinutes = 10
 
     init(_ settings: PerformanceSettings, engine: Engine) throws(PromQLError) {
         func prepared(_ text: String) throws(PromQLError) -> PreparedQuery {
@@ -215,8 +217,12 @@ private struct Questions {
         for row in Indicator.table(settings) {
             indicators.append((row, try prepared(row.expression)))
             guard row.role == .saturation else { continue }
-            let question =
-                "(1 - (\(row.expression))) / (deriv((\(row.expression))[15m:1m]) > 0) < \(Self.horizonSeconds)"
+            // What only began, or was only just started, says little about where it is going.
+            let quarter = "(\(row.expression))[15m:1m]"
+            let question = """
+                (1 - (\(row.expression))) / (deriv(\(quarter)) > 0) < \(Self.horizonSeconds) \
+                and count_over_time(\(quarter)) >= \(Self.leastMinutes)
+                """
             limits.append((row, try prepared(question)))
         }
         var anomalies: [(Anomaly, PreparedQuery)] = []
@@ -226,7 +232,8 @@ private struct Questions {
         self.anomalies = anomalies
         // Points in a quarter of an hour, once five minutes of it are known.
         trend = try prepared(
-            "deriv(outrigger_performance_score[15m]) * 900 and count_over_time(outrigger_performance_score[15m:1m]) >= 5")
+            "deriv(outrigger_performance_score[15m]) * 900 and count_over_time(outrigger_performance_score[15m:1m]) >= 5"
+        )
     }
 
     func requirements(lookback: Int64) -> [HistoryRequirement] {

@@ -6,14 +6,14 @@ import Runtime
 public struct HistoryStore: SeriesStore {
     private let history: History
 
-    /// When the history began, the part of it that outlived a restart included. That memory became too short later is
-    /// for the history to tell.
+    /// When the history began, the part of it that outlived a restart included, which reaches as far back as the metric
+    /// that is kept longest. That memory became too short later is for the history to tell.
     public let keptSince: Int64
 
     /// - Parameter now: milliseconds since the epoch; where a history without samples begins.
     public init(_ history: History, now: Int64 = WallClock.nowMilliseconds) {
         self.history = history
-        keptSince = history.oldestSample(named: "up") ?? now
+        keptSince = history.oldestSample() ?? now
     }
 
     public func select(_ selection: Selection) -> [any StoredSeries] {

@@ -17,6 +17,16 @@ public struct CacheClass: Sendable, Equatable {
         case behind
     }
 
+    /// What a proxy answers while the second level is gone.
+    public enum OnFailure: String, CaseIterable, Sendable {
+        /// An error.
+        case fail
+        /// What is known, up to an age, though nobody tells of changes.
+        case stale
+        /// The same, and plain writes are taken into memory; they are discarded afterwards.
+        case memory
+    }
+
     /// A label of metrics, so one of few.
     public var name: String
     /// A key belongs to the first class one of whose patterns matches it.
@@ -33,6 +43,13 @@ public struct CacheClass: Sendable, Equatable {
     public var admitsOnSecondSight: Bool
     /// A hot entry with less than this share of its life left is fetched anew; 0 for never.
     public var refreshShare: Double
+    public var onFailure = OnFailure.fail
+    /// How old an answer may be while the second level is gone.
+    public var staleFor = Duration.seconds(3600)
+    /// Counters in memory begin from nothing, so somebody has to want that.
+    public var takesCountersOnFailure = false
+    /// Locks in memory may be granted to others as well.
+    public var takesLocksOnFailure = false
 
     public init(
         name: String, patterns: [KeyPattern] = [], ttl: Duration = .seconds(600), maxAge: Duration = .seconds(86_400),

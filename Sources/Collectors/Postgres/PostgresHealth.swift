@@ -25,13 +25,16 @@ struct PostgresHealth {
         "pg_scrape_collector_success", "postgres_exporter: Whether a collector succeeded.")
     static let connectionAge = Metric.gauge(
         "outrigger_postgres_connection_age_seconds", "Age of the connection that the server is asked over.")
+    static let connectDuration = Metric.gauge(
+        "outrigger_postgres_connect_duration_seconds", "How long opening that connection took.")
     static let connectionsOpened = Metric.counter(
         "outrigger_postgres_connections_opened_total", "Connections opened to the server, to all its databases.")
 
     /// What is served without a name for `collect[]`, because it is always there.
     static let collectorName = "core"
     static let serves: [PostgresCollector.Served] =
-        [up, lastDuration, lastError, scrapes, connectionAge, connectionsOpened].map { .init(metric: $0, labels: []) }
+        [up, lastDuration, lastError, scrapes, connectionAge, connectDuration, connectionsOpened]
+        .map { .init(metric: $0, labels: []) }
         + [
             .init(metric: queryFiles, labels: ["filename", "hashsum"]),
             .init(metric: version, labels: ["server", "short_version", "version"]),

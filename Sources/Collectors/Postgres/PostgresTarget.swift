@@ -273,6 +273,9 @@ public actor PostgresTarget: MetricSource {
         ]
         if let openedAt = main.connection.openedAt {
             families.append(Family(PostgresHealth.connectionAge, (ContinuousClock.now - openedAt).seconds, labels))
+            if let duration = main.connection.openingDuration {
+                families.append(Family(PostgresHealth.connectDuration, duration.seconds, labels))
+            }
         }
         if let version = versionText?.text, failure == nil {
             let short = "\(serverVersion / 10_000).\(serverVersion % 10_000).0"

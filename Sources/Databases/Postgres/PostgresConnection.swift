@@ -16,6 +16,9 @@ public final class PostgresConnection {
 
     /// When the server let us in; nil while there is no connection.
     public private(set) var openedAt: ContinuousClock.Instant?
+    /// How long the last opening took, looking up the name included, until the server let us in; nil before the first.
+    public private(set) var openingDuration: Duration?
+    private var openingSince: ContinuousClock.Instant?
     /// How often it was opened.
     public private(set) var openings = 0
 
@@ -49,6 +52,7 @@ public final class PostgresConnection {
     /// Begins to log in. Host names are looked up here, which may take until `deadline`.
     func startOpening(by deadline: Deadline) throws(PostgresError) {
         close()
+        openingSince = .now
         guard let fresh = try address.resolved(by: deadline).start(database: database) else {
             throw PostgresError(.other, "connect: out of memory")
         }
@@ -70,6 +74,7 @@ public final class PostgresConnection {
             guard PQsetnonblocking(handle, 1) == 0, PQenterPipelineMode(handle) == 1 else { throw failure("connect") }
             isOpen = true
             openedAt = .now
+            openingDuration = openingSince.map { .now - $0 }
             openings += 1
             return .done
         default: throw failure("connect")

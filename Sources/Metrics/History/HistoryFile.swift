@@ -190,15 +190,15 @@ extension History {
     /// Adds what `encode` wrote. Series that the next snapshot does not bring are then marked as ended; those that rules
     /// recorded are left to the rules.
     ///
+    /// Nothing is too old yet: how long rules want it kept is known only when they are loaded. The next samples sort that
+    /// out.
+    ///
     /// - Parameter now: samples after it are left out.
     /// - Returns: how many series there were.
     @discardableResult
     public func restore(_ bytes: [UInt8], now: Int64) throws(HistoryFileError) -> Int {
         let series = try HistoryFile.decode(bytes, now: now)
-        change(at: now) {
-            $0.restore(series)
-            $0.tidy(now: now)
-        }
+        change(at: now) { $0.restore(series) }
         return series.count
     }
 }

@@ -39,8 +39,8 @@ extension History {
         return values.sorted()
     }
 
-    /// When the oldest sample under that name was taken: what a rule with a longer window has to do with.
-    public func oldestSample(named name: String) -> Int64? {
+    /// When the oldest sample under that name, or under any, was taken: what a rule with a longer window has to do with.
+    public func oldestSample(named name: String? = nil) -> Int64? {
         candidates(name).compactMap { $0.span?.lowerBound }.min()
     }
 

@@ -176,8 +176,9 @@ extension HistoryState {
         guard awaitsReturn else { return }
         awaitsReturn = false
         for series in byLabels.values where series.isLeft {
-            let newest = series.newest(after: .min, through: .max)
-            guard newest?.value.bitPattern != Double.staleMarkerBits else { continue }
+            // What is too old anyway needs no end.
+            let newest = series.newest(after: time - retention[series.name], through: .max)
+            guard let newest, newest.value.bitPattern != Double.staleMarkerBits else { continue }
             write(Double.staleMarkerBits, to: series, at: time)
         }
     }

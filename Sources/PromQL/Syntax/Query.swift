@@ -19,7 +19,7 @@ public struct ParserLimits: Sendable {
     public var bytes = 100_000
 
     /// Parentheses, calls and right sides of operators that are open at once. Reading takes 4.6 KB of stack for each,
-    /// and threads here have 512.
+    /// many times that in a debug build.
     public var nesting = 64
 
     /// Nodes from the root of the tree to a leaf; each operator of a chain like `a + b + c` adds one. Evaluating goes

@@ -36,6 +36,8 @@ enum EntryKey {
     struct Meaning {
         let database: Int
         let version: RESPVersion
+        /// It is a plain value, which `GET` answers.
+        let isValue: Bool
         /// The command whose reply it is, as it goes over the wire.
         let command: [UInt8]
     }
@@ -49,10 +51,10 @@ enum EntryKey {
             command.append(arrayOf: 2)
             command.append(bulk: "GET")
             command.append(bulk: name.span.extracting(droppingFirst: 2))
-            return Meaning(database: Int(name[1]), version: .two, command: command)
+            return Meaning(database: Int(name[1]), version: .two, isValue: true, command: command)
         case reply:
             guard name.count > 3, let version = RESPVersion(rawValue: Int(name[2])) else { return nil }
-            return Meaning(database: Int(name[1]), version: version, command: Array(name[3...]))
+            return Meaning(database: Int(name[1]), version: version, isValue: false, command: Array(name[3...]))
         default: return nil
         }
     }

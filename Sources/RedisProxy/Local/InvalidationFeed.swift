@@ -201,6 +201,7 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
             local.invalidateAll()
             relay.metrics.invalidations.flushes.add()
             voice.set(true)
+            if local.freshness.isLive { relay.localLevelBegins() }
             Log.info("the local level of the cache is in use", ["upstream": "\(node)"])
         case .live: return hearMessage(reply, kind)
         }

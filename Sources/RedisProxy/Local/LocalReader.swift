@@ -80,6 +80,34 @@ final class LocalReader {
         return body(&lent)
     }
 
+    /// The same while nobody tells of changes: what is not older than that.
+    func lookStale(
+        _ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>, _ identity: Identity, mostAgeMs: Int,
+        nowMs: Int, into reply: inout [UInt8]
+    ) -> Bool {
+        guard words.count > 1 else { return false }
+        let start = reply.count
+        let key = bytes.extracting(words[1])
+        let found = withName { name in
+            if command.id == Self.get {
+                EntryKey.write(value: key, database: identity.database, to: &name)
+            } else {
+                EntryKey.write(
+                    replyTo: bytes, database: identity.database, version: identity.version, to: &name)
+            }
+            return local.cache.lookup(name.span, in: local.cache.cacheClass(for: key), nowMs: nowMs, into: &reply)
+        }
+        switch found {
+        case .hit(let hit) where hit.ageMs <= mostAgeMs: return true
+        case .absent(let hit) where hit.ageMs <= mostAgeMs:
+            reply.append(nullIn: identity.version)
+            return true
+        case .hit, .absent, .miss:
+            reply.removeLast(reply.count - start)
+            return false
+        }
+    }
+
     private func reasonToBypass(_ identity: Identity) -> RedisProxyMetrics.Bypass? {
         guard identity.mayShareLocalLevel else { return identity.credentials == nil ? .database : .user }
         guard local.features.isOn(.cache) else { return .feature }

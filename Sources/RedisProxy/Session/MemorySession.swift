@@ -167,21 +167,7 @@ final class MemorySession: StreamOwner {
             default: return reply.append(error: "NOPROTO unsupported protocol version")
             }
         }
-        reply.append(mapOf: 7, version)
-        for (key, value) in [("server", "redis"), ("version", "7.0.15")] {
-            reply.append(bulk: key)
-            reply.append(bulk: value)
-        }
-        reply.append(bulk: "proto")
-        reply.append(integer: version.rawValue)
-        reply.append(bulk: "id")
-        reply.append(integer: id)
-        for (key, value) in [("mode", "standalone"), ("role", "master")] {
-            reply.append(bulk: key)
-            reply.append(bulk: value)
-        }
-        reply.append(bulk: "modules")
-        reply.append(arrayOf: 0)
+        HelloReply.append(version, id: id, to: &reply)
     }
 
     private func answerClient(_ words: [[UInt8]], _ reply: inout [UInt8]) {

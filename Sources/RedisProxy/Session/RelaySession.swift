@@ -173,7 +173,9 @@ final class RelaySession: StreamOwner {
         if transaction != nil { return runInTransaction(command, words, bytes) }
         guard let command, relay.features.isOn(.pipelining) else { return takeOwn() }
         switch command.lane {
-        case .shared, .slow: return command.has(.container) ? takeOwn() : ask(command, words, bytes, on: relay.home)
+        case .shared, .slow:
+            guard command.has(.container) else { return ask(command, words, bytes, on: relay.home) }
+            return runUnknown(words, bytes)
         case .blocking:
             return isWaiting(command, words, bytes)
                 ? wait(command, words, bytes, on: relay.home) : ask(command, words, bytes, on: relay.home)
@@ -190,6 +192,17 @@ final class RelaySession: StreamOwner {
         }
     }
 
+    /// A subcommand that Redis 7.0 does not have may do anything to its connection, but for two that libraries say to
+    /// everybody: about themselves, and to hear of maintenance, which nobody hears of through a proxy.
+    private func runUnknown(_ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
+        guard words.count > 1, bytes.isWord("client", words[0]),
+            bytes.isWord("setinfo", words[1]) || bytes.isWord("maint_notifications", words[1])
+        else { return takeOwn() }
+        let subcommand = String(decoding: bytes.copy(words[1]), as: UTF8.self)
+        answer { $0.append(error: "ERR unknown subcommand '\(subcommand)'. Try CLIENT HELP.") }
+        return true
+    }
+
     /// `XREAD` waits only when told to.
     func isWaiting(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
         command.keys != .streams || words.contains { bytes.isWord("block", $0) }
@@ -204,6 +217,7 @@ final class RelaySession: StreamOwner {
         let upstream = command.lane == .slow ? connections.slow : connections.fast[number % connections.fast.count]
         var pending = Pending()
         pending.errand = errand
+        if relay.mayFallBack(command, words, in: bytes) { pending.command = bytes.copy(0..<bytes.count) }
         if command.has(.cacheable), let reader = relay.reader {
             switch look(command, words, bytes, reader) {
             case .answered: return true
@@ -349,7 +363,7 @@ final class RelaySession: StreamOwner {
 
     /// Over a connection that nobody uses after it.
     func askOnce(
-        _ command: Command?, _ words: [Range<Int>], _ bytes: Span<UInt8>, _ errand: ClusterErrand?, _ node: RedisNode
+        _ command: Command?, _ words: [Range<Int>], _ bytes: Span<UInt8>, _ errand: ClusterErrand, _ node: RedisNode
     ) -> Bool {
         guard mayStop() else { return false }
         var pending = Pending()
@@ -445,7 +459,6 @@ final class RelaySession: StreamOwner {
             answer { $0.append(status: "OK") }
             endWhenAnswered()
         case .reset: return reset()
-        case .once: return askOnce(command, words, bytes, nil, anyNode)
         case .ofTheConnection: return takeOwn()
         }
         return true
@@ -468,7 +481,9 @@ final class RelaySession: StreamOwner {
         let fast = connections.fast[self.number % connections.fast.count]
         let length = question.count
         fast.ask(question) { [self] reply, kind in
-            if reply != nil, kind != .error, client.isOpen {
+            var reply = reply
+            if reply == nil { reply = relay.agree(to: identity, insteadOfRedis: question, number: self.number) }
+            if reply != nil, kind != .error || reply?.first != UInt8(ascii: "-"), client.isOpen {
                 relay.leave(self.lane)
                 (self.lane, self.identity) = (lane, identity)
                 if let name { self.name = name }
@@ -540,11 +555,16 @@ final class RelaySession: StreamOwner {
     }
 
     /// The connection was lost under a command: if it may have been carried out, no reply could say so.
-    func lost(_ number: Int, mayHaveRun: Bool) {
+    ///
+    /// - Parameter command: whole, where somebody else may answer it.
+    func lost(_ number: Int, _ command: [UInt8], mayHaveRun: Bool) {
         guard !mayHaveRun, transaction == nil else { return client.closeWhenSent() }
-        var refusal: [UInt8] = []
-        refusal.append(error: RelayText.unreachable)
-        answer(number, refusal.span)
+        var reply: [UInt8] = []
+        let isAnswered =
+            !command.isEmpty
+            && relay.fallBack(command.span, identity, into: &reply)
+        if !isAnswered { reply.append(error: RelayText.unreachable) }
+        answer(number, reply.span)
     }
 
     /// Nothing more is read; the connection closes after the last reply.

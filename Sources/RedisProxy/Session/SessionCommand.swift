@@ -10,8 +10,6 @@ enum SessionCommand {
     case refuse(String)
     case quit
     case reset
-    /// It tells about the client what concerns nobody else: to be asked over a connection that nobody uses after it.
-    case once
     /// It tells or changes what only a connection of the client's own has.
     case ofTheConnection
 
@@ -35,18 +33,10 @@ enum SessionCommand {
         case "select": self.init(select: words, bytes, identity)
         case "auth": self.init(auth: words, bytes, identity)
         case "hello": self.init(hello: words, bytes, identity)
-        case "client" where Self.namesLibrary(words, bytes): self = .once
         case "quit": self = .quit
         case "reset": self = .reset
         default: self = .ofTheConnection
         }
-    }
-
-    /// What libraries say of themselves to Redis since 7.2, and to servers that move: nothing depends on it, and a client that
-    /// said it must not need a connection of its own from then on.
-    private static func namesLibrary(_ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
-        words.count > 1
-            && (bytes.isWord("setinfo", words[1]) || bytes.isWord("maint_notifications", words[1]))
     }
 
     private init(ofClient command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) {

@@ -14,6 +14,8 @@ struct Pending {
     var isLifetime = false
     /// In front of a cluster: so that it may be sent again.
     var errand: ClusterErrand?
+    /// The whole command, where somebody else may answer in Redis' place.
+    var command: [UInt8] = []
     var settlement = Settlement.none
     /// May have been carried out when the connection is lost.
     var isWrite = false

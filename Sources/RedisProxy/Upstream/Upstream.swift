@@ -40,8 +40,14 @@ final class Upstream: StreamOwner {
     /// Sends a command; `pending` is answered whatever happens.
     func ask(_ command: Span<UInt8>, _ pending: Pending) {
         guard let connection = connected() else { return lose(pending, mayHaveRun: false) }
-        line.append(pending)
+        if use != .leased { relay.metrics.pipelineDepth.observe(Double(line.count)) }
+        enqueue(pending)
         connection.send(command)
+    }
+
+    private func enqueue(_ pending: Pending) {
+        relay.metrics.inFlight.move(by: 1)
+        line.append(pending)
     }
 
     /// Asks on the proxy's own behalf.
@@ -82,7 +88,7 @@ final class Upstream: StreamOwner {
             pending.taken = { [unowned relay, node] reply, kind in
                 if isCritical, kind == .error, let reply { relay.noteRefusedGreeting(reply, by: node) }
             }
-            line.append(pending)
+            enqueue(pending)
             connection.send(command.span)
         }
         var pending = Pending()
@@ -91,7 +97,7 @@ final class Upstream: StreamOwner {
             greetedMs = nil
             relay.connectionAnswered(by: node)
         }
-        line.append(pending)
+        enqueue(pending)
         connection.send { bytes in
             bytes.append(arrayOf: 1)
             bytes.append(bulk: "PING")
@@ -132,6 +138,7 @@ final class Upstream: StreamOwner {
 
     private func deliver(_ reply: Span<UInt8>, _ kind: ReplySkimmer.Kind) {
         guard let pending = line.popFirst() else { return }
+        relay.metrics.inFlight.move(by: -1)
         if let taken = pending.taken { return taken(reply.copy(0..<reply.count), kind) }
         guard !pending.isLifetime else {
             for fetch in pending.fetches { fetch?.takeLifetime(reply) }
@@ -183,6 +190,7 @@ final class Upstream: StreamOwner {
         node.feed?.doubt()
         if !isClosing { relay.doubtTopology() }
         let waiting = line
+        relay.metrics.inFlight.move(by: -Double(waiting.count))
         line = FIFO()
         lose(all: waiting, mayHaveRun: connection.hasSent)
         only?.lost()
@@ -202,7 +210,7 @@ final class Upstream: StreamOwner {
             relay.reader?.local.apply(pending.settlement)
             session.settled()
         }
-        session.lost(pending.sequence, mayHaveRun: mayHaveRun && pending.isWrite)
+        session.lost(pending.sequence, pending.command, mayHaveRun: mayHaveRun && pending.isWrite)
     }
 
     /// Closes the connection when Redis owes an answer for too long.

@@ -61,8 +61,25 @@ private final class EventParser {
             switch event.type {
             case YAML_STREAM_END_EVENT, YAML_NO_EVENT: return nil
             case YAML_STREAM_START_EVENT, YAML_DOCUMENT_START_EVENT: continue
-            default: return try node(event, depth: 0)
+            default:
+                let root = try node(event, depth: 0)
+                try glanceBehind()
+                return root
             }
+        }
+    }
+
+    /// yaml.v3 reads two tokens ahead, so that it refuses a stream whose second document begins with what are no tokens.
+    private func glanceBehind() throws(YAMLError) {
+        do throws(YAMLError) {
+            var event = try next()
+            while event.type == YAML_DOCUMENT_END_EVENT { event = try next() }
+            guard event.type == YAML_DOCUMENT_START_EVENT, try next().type == YAML_SCALAR_EVENT else { return }
+            _ = try next()
+        } catch  where parser.pointee.error == YAML_SCANNER_ERROR {
+            throw error
+        } catch {
+            // Tokens that make no document, which nobody reads.
         }
     }
 

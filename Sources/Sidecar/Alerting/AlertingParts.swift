@@ -141,7 +141,8 @@ private final class Telling: AlertSink {
 
     func configure(_ settings: NotificationSettings?) async throws(FileError) {
         if let known = state.withLock({ $0?.dispatcher }) {
-            if let settings { await known.reconfigure(settings.switchboard, heartbeats: settings.heartbeats) }
+            await known.reconfigure(
+                settings?.switchboard ?? .nobody, heartbeats: settings?.heartbeats ?? [])
             return
         }
         guard let settings else { return }

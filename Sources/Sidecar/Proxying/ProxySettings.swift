@@ -22,7 +22,7 @@ struct ProxySettings: Sendable {
             "Where the Redis proxy listens, such as 127.0.0.1:6380; loopback only. Off when not set.")
         memoryBytes = try settings.read(
             "redis_proxy.memory_bytes", default: ByteCount(64 << 20),
-            "Without a Redis behind it, the proxy is a small one itself and holds so much.",
+            "Without a Redis behind it, or while it is gone, the proxy is a small one itself and holds so much.",
             in: ByteCount(1 << 20)...ByteCount(1 << 40)
         ).bytes
         cache = try CacheConfiguration(settings)
@@ -47,18 +47,24 @@ struct ProxySettings: Sendable {
     }
 
     /// Starts the Redis proxy, where there is to be one. Looks the Redis' name up, which blocks.
-    func startRedisProxy(_ operations: OperationRecorder) throws -> RedisProxy? {
+    func startRedisProxy(_ operations: OperationRecorder, stateFolder: String?) throws -> RedisProxy? {
         guard let redisListen else { return nil }
+        var limits = MemoryRedis.Limits()
+        limits.bytes = memoryBytes
         guard let place = try place else {
-            var limits = MemoryRedis.Limits()
-            limits.bytes = memoryBytes
             return try RedisProxy(redisListen, memory: MemoryRedis(limits: limits))
         }
         return try RedisProxy(
             redisListen,
             to: RelayOptions(
                 place, user: redis?.user, password: redis?.password, database: redis?.database ?? 0),
-            cache: cache.makeCache(), memory: cache.memory, features: Features(), operations: operations)
+            cache: cache.makeCache(), hotKeys: hotKeys(in: stateFolder), memory: cache.memory, volatile: limits,
+            features: Features(), operations: operations)
+    }
+
+    private func hotKeys(in folder: String?) -> (file: StateFile, limit: Int)? {
+        guard let folder, cache.hotKeys > 0 else { return nil }
+        return (StateFile(folder + "/hot-keys"), cache.hotKeys)
     }
 
     /// For people.

@@ -189,7 +189,7 @@ final class Consumer: Sendable {
             _ = try await consumer.received(1)
             await dispatcher.stop()
         }
-        let store = NotificationStore(try StateFolder(state))
+        let store = NotificationStore(try await released(state))
         let (log, _) = try await store.load(at: .now)
         #expect(log.count == 1)
         let dispatcher = dispatcher([Receiver(name: "r", webhooks: [webhook(consumer.url)])], store: store, log: log)
@@ -200,6 +200,15 @@ final class Consumer: Sendable {
         #expect(try JSON.parse(try await consumer.received(2)[1].body)["status"]?.string == "resolved")
         await dispatcher.stop()
         await consumer.stop()
+    }
+
+    /// The folder, once the last task of a dispatcher that was stopped has let go of it.
+    private func released(_ path: String) async throws -> StateFolder {
+        let deadline = Deadline.after(.seconds(20))
+        while true {
+            do { return try StateFolder(path) } catch { try #require(!deadline.hasPassed, "\(error)") }
+            try await Task.sleep(for: .milliseconds(5))
+        }
     }
 
     @Test func aLongJournalIsWrittenAnewAndLosesNothing() async throws {

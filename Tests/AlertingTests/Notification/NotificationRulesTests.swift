@@ -215,6 +215,20 @@ import Testing
         #expect(silences.sorted(at: now).map(\.id) == ["short", "long", "soon", "later", "recent", "old"])
     }
 
+    @Test func configuredSilencesComeAndGoWithTheConfigurationAndCannotBeChangedElsewhere() throws {
+        var silences = Silences([try silence(0, 10, "c=d", id: "posted")])
+        silences.configure([try silence(0, 100, id: "written")])
+        let labels = Labels(["a": "b", "c": "d"])
+        #expect(silences.silencing(labels, at: now) == ["posted", "written"])
+        #expect(silences.sorted(at: now).map(\.id) == ["posted", "written"])
+        #expect(throws: SilenceError.isConfigured("written")) { try silences.expire("written", at: now) }
+        let longer = try silence(0, 200, id: "written")
+        #expect(throws: SilenceError.isConfigured("written")) { _ = try silences.set(longer, newID: "x", at: now) }
+        #expect(!String(decoding: silences.encoded, as: UTF8.self).contains("written"))
+        silences.configure([])
+        #expect(silences.silencing(labels, at: now) == ["posted"])
+    }
+
     @Test func silencesAreReadBackFromDisk() throws {
         let silences = Silences([
             try silence(0, 10, #"a=~"x\"y|z""#, id: "1"), try silence(5, 10, "b!=c", id: "2"),

@@ -69,6 +69,12 @@ import Testing
                 target_match: {severity: warning}
                 target_match_re: {a: b|c}
                 equal: [instance, job]
+              silences:
+              - {matchers: [alertname=RedisRestarted], comment: it is a test server}
+              - matchers: ['severity=~"info|warning"', team=web]
+                starts_at: 2026-12-24T18:00:00Z
+                ends_at: 2026-12-27T06:00:00+01:00
+                created_by: ops
               heartbeats: [{receiver: hooks, interval: 30s, labels: {host: h1}, annotations: {note: still here}}]
             """
         let found = try #require(try read(text))
@@ -103,6 +109,13 @@ import Testing
         let rule = found.switchboard.inhibitRules[0]
         #expect(rule.source.text == #"{severity="critical"}"# && rule.equal == ["instance", "job"])
         #expect(rule.target.text == #"{severity="warning",a=~"b|c"}"#)
+        let silences = found.switchboard.silences
+        #expect(silences[0].matchers.text == #"{alertname="RedisRestarted"}"# && silences[0].state(at: .now) == .active)
+        #expect(silences[0].comment == "it is a test server" && silences[0].createdBy == "configuration")
+        #expect(silences[1].startsAt.description == "2026-12-24T18:00:00Z" && silences[1].createdBy == "ops")
+        #expect((silences[1].endsAt - silences[1].startsAt) == .seconds(59 * 3600))
+        #expect(UUID.isValid(silences[0].id) && silences[0].id != silences[1].id)
+        #expect(try read(text)?.switchboard.silences == silences, "the same ids after a reload")
         #expect(found.heartbeats[0].interval == .seconds(30))
         #expect(found.heartbeats[0].labels == Labels(["alertname": "Watchdog", "host": "h1"]))
     }
@@ -155,6 +168,13 @@ import Testing
         ),
         ("{receivers: [{name: a}], route: {receiver: a, routes: [{match_re: {x: '('}}]}}", "missing closing )"),
         ("{receivers: [{name: a}], inhibit_rules: [{source: x}]}", "alerting.inhibit_rules[0].source: unknown setting"),
+        (
+            "{receivers: [{name: a}], silences: [{comment: x}]}",
+            "alerting.silences[0]: silence invalid: at least one matcher"
+        ),
+        ("{receivers: [{name: a}], silences: [{matchers: ['a=~.*']}]}", "must not match the empty string"),
+        ("{receivers: [{name: a}], silences: [{matchers: [a=b], ends_at: soon}]}", "is not a time such as 2026-"),
+        ("{receivers: [{name: a}], silences: [{matchers: [a=b], until: x}]}", "alerting.silences[0].until: unknown"),
         ("{receivers: [{name: a}], heartbeats: [{receiver: a}]}", "no receiver \"a\" with a webhook"),
     ]) func aMistakeStopsTheStartAndSaysWhere(_ text: String, _ message: String) {
         let text = "alerting: " + (text.hasPrefix("{") ? text : "{\(text)}")

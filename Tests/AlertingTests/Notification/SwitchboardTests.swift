@@ -274,6 +274,22 @@ extension Switchboard {
         #expect(try stage.run(until: 140) == ["130.0 r: B/"])
     }
 
+    @Test func aSilenceOfTheConfigurationHoldsUntilAReloadTakesItAway() throws {
+        var stage = Stage(route)
+        var configuration = stage.board.configuration
+        configuration.silences = [
+            Silence(
+                id: "s", matchers: [try Matcher(parsing: "alertname=A")], startsAt: Moment(milliseconds: 0),
+                endsAt: stage.now + .seconds(9999), updatedAt: stage.now, createdBy: "", comment: "")
+        ]
+        stage.board.reconfigure(configuration, at: stage.now)
+        stage.fire("A")
+        #expect(try stage.run(until: 20) == [])
+        configuration.silences = []
+        stage.board.reconfigure(configuration, at: stage.now)
+        #expect(try stage.run(until: 40) == ["20.0 r: A/"])
+    }
+
     @Test func anInhibitedAlertIsNotToldAndWhenItEndsSoNeitherIsThat() throws {
         let rule = InhibitRule(
             source: [try Matcher(parsing: "severity=critical")], target: [try Matcher(parsing: "severity=warning")],

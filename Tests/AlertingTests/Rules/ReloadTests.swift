@@ -71,4 +71,26 @@ import Testing
         await #expect(throws: RuleLoadError.self) { try await ruler.load() }
         #expect(ruler.snapshot.groups.map(\.file) == [path])
     }
+
+    /// Reading and evaluating go as deep as an expression nests, on the ruler's own thread.
+    @Test func theDeepestExpressionsThatAreReadFitOnTheRulersThread() async throws {
+        let folder = try TemporaryFolder()
+        let expressions = [
+            String(repeating: "(", count: 63) + "1" + String(repeating: ")", count: 63),
+            String(repeating: "abs(", count: 62) + "vector(1)" + String(repeating: ")", count: 62),
+            "vector(1)" + String(repeating: " + vector(1)", count: 290),
+            String(repeating: "max_over_time(", count: 20) + "vector(1)" + String(repeating: "[2m:1m])", count: 20),
+        ]
+        let rules = expressions.map { "  - {record: deep, expr: '\($0)'}" }.joined(separator: "\n")
+        try Files.write("groups:\n- name: g\n  interval: 1m\n  rules:\n\(rules)\n", to: folder.path + "/deep.yml")
+        var settings = RulerSettings()
+        settings.files = [folder.path + "/deep.yml"]
+        let ruler = Ruler(settings, store: ScratchStore())
+        try await ruler.load()
+        let next = await ruler.step(at: 0)
+        await ruler.step(at: max(next, WallClock.nowMilliseconds + 60_000))
+        let evaluated = ruler.snapshot.groups.flatMap(\.rules)
+        #expect(evaluated.map { $0.evaluations.last?.samples } == [1, 1, 1, 1])
+        #expect(evaluated.allSatisfy { $0.lastError == nil })
+    }
 }

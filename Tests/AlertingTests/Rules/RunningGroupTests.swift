@@ -1,8 +1,9 @@
-import Alerting
 import Metrics
 import PromQL
 import Runtime
 import Testing
+
+@testable import Alerting
 
 /// Groups of rules as a whole, driven through the ruler.
 @Suite struct RunningGroupTests {
@@ -139,6 +140,12 @@ import Testing
         await scene.run(until: 30_000)
         #expect(scene.ruler.snapshot.groups[0].rules[0].lastError == "rule result is not a vector or scalar")
         #expect(try scene.ask("n", at: scene.now).map(\.value) == [7])
+    }
+
+    @Test func aRuleThatTakesTooLongLeavesTheOthersTheirTime() {
+        for (interval, seconds) in [(100, 1), (1000, 1), (15_000, 3.75), (40_000, 10), (86_400_000, 10)] {
+            #expect(RunningGroup.timeout(interval: Int64(interval)) == .seconds(seconds))
+        }
     }
 
     @Test func selectorsThatMatchNothingAreNamed() async throws {

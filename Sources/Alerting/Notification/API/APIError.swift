@@ -8,6 +8,8 @@ public enum APIError: Error, Equatable, CustomStringConvertible {
     case unreadable(String)
     /// 404.
     case notFound(String)
+    /// 500: when a silence cannot be ended, the only answer with a text that amtool knows.
+    case failed(String)
     /// 422: a field that is missing or of the wrong type.
     case unprocessable(String)
     case unknownPath(String)
@@ -15,7 +17,9 @@ public enum APIError: Error, Equatable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .invalid(let text), .unreadable(let text), .notFound(let text), .unprocessable(let text): text
+        case .invalid(let text), .unreadable(let text), .notFound(let text), .failed(let text),
+            .unprocessable(let text):
+            text
         case .unknownPath(let path): "path \(path) was not found"
         case .wrongMethod(let method, let allowed):
             "method \(method) is not allowed, but [\(allowed.joined(separator: ","))] are"
@@ -26,6 +30,7 @@ public enum APIError: Error, Equatable, CustomStringConvertible {
         switch self {
         case .invalid: text(400)
         case .notFound: text(404)
+        case .failed: text(500)
         case .unreadable: object(400, code: 400)
         case .unprocessable: object(422, code: 602)
         case .unknownPath: object(404, code: 404)

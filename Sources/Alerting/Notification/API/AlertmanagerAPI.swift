@@ -197,6 +197,7 @@ public struct AlertmanagerAPI: Sendable {
                 try silences.expire(id, at: now)
             }
         } catch {
+            if case .isConfigured = error { throw .failed("\(error)") }
             throw .notFound("silence not found")
         }
         return HTTPResponse()
@@ -226,11 +227,18 @@ public struct AlertmanagerAPI: Sendable {
     }
 }
 
-/// Random identifiers of 128 bits (RFC 9562, version 4).
+/// Identifiers of 128 bits (RFC 9562): random ones (version 4), and ones that follow from a text (version 8).
 enum UUID {
-    static func random() -> String {
-        var bytes = (0..<16).map { _ in UInt8.random(in: 0...255) }
-        bytes[6] = bytes[6] & 0x0f | 0x40
+    static func random() -> String { text((0..<16).map { _ in UInt8.random(in: 0...255) }, version: 4) }
+
+    /// The same for the same text.
+    static func of(_ text: String) -> String {
+        self.text(Array(HMAC.sha256(key: Array("outrigger".utf8), Array(text.utf8)).prefix(16)), version: 8)
+    }
+
+    private static func text(_ bytes: [UInt8], version: UInt8) -> String {
+        var bytes = bytes
+        bytes[6] = bytes[6] & 0x0f | version << 4
         bytes[8] = bytes[8] & 0x3f | 0x80
         let digits = Array(bytes.hexadecimal)
         return [0..<8, 8..<12, 12..<16, 16..<20, 20..<32].map { String(digits[$0]) }.joined(separator: "-")

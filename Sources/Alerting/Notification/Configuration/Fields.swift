@@ -65,6 +65,15 @@ final class Fields {
         return .milliseconds(milliseconds)
     }
 
+    /// Such as `2026-01-31T08:00:00Z`.
+    func moment(_ key: String) throws(SettingsError) -> Moment? {
+        guard let text = try text(key) else { return nil }
+        guard let moment = Moment(text) else {
+            throw failure(key, "\"\(text)\" is not a time such as 2026-01-31T08:00:00Z")
+        }
+        return moment
+    }
+
     /// A list of texts; one text alone is a list of it.
     func texts(_ key: String) throws(SettingsError) -> [String]? {
         guard let found = find(key) else { return nil }

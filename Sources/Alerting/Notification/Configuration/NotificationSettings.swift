@@ -2,8 +2,8 @@ import Metrics
 import PromQL
 import Runtime
 
-/// The part of the configuration that says who is told what: `alerting.receivers`, `route`, `inhibit_rules` and
-/// `heartbeats`, in Alertmanager's words where it has them.
+/// The part of the configuration that says who is told what: `alerting.receivers`, `route`, `inhibit_rules`, `silences`
+/// and `heartbeats`, in Alertmanager's words where it has them.
 public struct NotificationSettings: Sendable {
     public let switchboard: Switchboard.Configuration
     public let heartbeats: [Heartbeat]
@@ -20,6 +20,8 @@ public struct NotificationSettings: Sendable {
                 "alerting.route", "Who is told what, and when, as in Alertmanager; without it the only receiver."),
             inhibitRules: settings.readSection(
                 "alerting.inhibit_rules", "Alerts that keep others quiet, as in Alertmanager."),
+            silences: settings.readSection(
+                "alerting.silences", "Alerts that are kept quiet: {matchers, starts_at, ends_at, comment, created_by}."),
             heartbeats: settings.readSection(
                 "alerting.heartbeats", "Receivers that get an alert which always fires, at an interval.")
         )
@@ -37,6 +39,11 @@ public struct NotificationSettings: Sendable {
         if let node = sections.inhibitRules, !node.isNull {
             for fields in try Fields.list(node, file: file, path: "alerting.inhibit_rules") {
                 configuration.inhibitRules.append(try InhibitRule(fields))
+            }
+        }
+        if let node = sections.silences, !node.isNull {
+            for fields in try Fields.list(node, file: file, path: "alerting.silences") {
+                configuration.silences.append(try Silence(fields))
             }
         }
         var heartbeats: [Heartbeat] = []
@@ -125,6 +132,21 @@ extension InhibitRule {
         let source = try fields.matchers("source_matchers", exact: "source_match", patterns: "source_match_re")
         let target = try fields.matchers("target_matchers", exact: "target_match", patterns: "target_match_re")
         self.init(source: source, target: target, equal: try fields.texts("equal") ?? [])
+        try fields.finish()
+    }
+}
+
+extension Silence {
+    /// From the beginning of time and for ever where the configuration does not say.
+    fileprivate init(_ fields: Fields) throws(SettingsError) {
+        let matchers = try fields.matchers("matchers", exact: "match", patterns: "match_re")
+        let startsAt = try fields.moment("starts_at") ?? Moment(milliseconds: 0)
+        let endsAt = try fields.moment("ends_at") ?? Moment(milliseconds: 253_402_300_799_000)
+        let text = "\(matchers.text) \(startsAt) \(endsAt)"
+        self.init(
+            id: UUID.of(text), matchers: matchers, startsAt: startsAt, endsAt: endsAt, updatedAt: startsAt,
+            createdBy: try fields.text("created_by") ?? "configuration", comment: try fields.text("comment") ?? "")
+        do { try check() } catch { throw fields.failure(nil, "\(error)") }
         try fields.finish()
     }
 }

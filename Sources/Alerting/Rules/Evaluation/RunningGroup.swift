@@ -20,10 +20,17 @@ struct RunningGroup {
     init(file: String, _ definition: RuleGroupDefinition, settings: RulerSettings, engine: Engine, now: Int64) {
         self.file = file
         self.definition = definition
+        let interval = max(1, definition.interval ?? settings.evaluationInterval)
+        var engine = engine
+        engine.timeout = min(engine.timeout, RunningGroup.timeout(interval: interval))
         rules = definition.rules.map { RunningRule($0, engine: engine) }
-        schedule = EvaluationSchedule(
-            group: definition.name, file: file, interval: max(1, definition.interval ?? settings.evaluationInterval),
-            now: now)
+        schedule = EvaluationSchedule(group: definition.name, file: file, interval: interval, now: now)
+    }
+
+    /// How long one rule may take: all groups share a thread, and a rule that would take longer must leave the others
+    /// theirs. A quarter of the interval, at least a second, at most ten.
+    static func timeout(interval: Int64) -> Duration {
+        .milliseconds(min(max(interval / 4, 1000), 10_000))
     }
 
     var key: RuleGroupKey { RuleGroupKey(file: file, name: definition.name) }

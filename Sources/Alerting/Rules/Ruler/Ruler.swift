@@ -8,7 +8,7 @@ import Synchronization
 /// It has a thread of its own, since evaluating and syncing block. `step` does everything that is due at a time, so
 /// tests drive it with times of their own; `run` drives it by the clock.
 public actor Ruler {
-    private let thread = BlockingThread("rules")
+    private let thread = BlockingThread("rules", stackBytes: BlockingThread.deepStackBytes)
     public nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe thread.asUnownedSerialExecutor() }
 
     private var settings: RulerSettings

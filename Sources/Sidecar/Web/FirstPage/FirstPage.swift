@@ -21,6 +21,7 @@ struct FirstPage: Sendable {
 
     private var page: String {
         let report = report()
+        let shown = facts.shown
         let level = report?.overall.level ?? .unknown
         return """
             <!doctype html>
@@ -42,9 +43,9 @@ struct FirstPage: Sendable {
             \(components(report))
             \(reasons(report))
             \(alerts)
-            <h2>The last hour</h2>
+            <h2>The last \(shown == .seconds(3600) ? "hour" : span(shown))</h2>
             <section class="sparks">
-            \(Spark.all.compactMap { $0.drawn(facts) }.joined(separator: "\n"))
+            \(Spark.all.compactMap { $0.drawn(facts, over: shown) }.joined(separator: "\n"))
             </section>
             \(links)
             </main>
@@ -83,7 +84,7 @@ struct FirstPage: Sendable {
         let items = report.overall.reasons.map { reason in
             """
             <li class="\(reason.level.rawValue)"><b>\(escape(reason.indicator))</b> is \(Quantity.text(reason.value, reason.unit)), \
-            \(reason.level.rawValue) from \(Quantity.text(reason.threshold, reason.unit)), for \(span(Moment.now - reason.since)).<br>\(escape(reason.advice))</li>
+            for \(span(Moment.now - reason.since))\(border(reason)).<br>\(escape(reason.advice))</li>
             """
         }
         let limits = report.overall.limits.prefix(2).map { limit in
@@ -92,6 +93,12 @@ struct FirstPage: Sendable {
         let unusual = report.overall.annotations.map { "<li>\(escape($0))</li>" }
         return
             "<h2>Why, and what to do</h2>\n<ul class=\"reasons\">\n\((items + limits + unusual).joined(separator: "\n"))\n</ul>"
+    }
+
+    /// Where the level begins; a value that has come back a little is still at it.
+    private func border(_ reason: PerformanceReason) -> String {
+        guard reason.unit != "up" else { return "" }
+        return "; \(reason.level.rawValue) begins at \(Quantity.text(reason.threshold, reason.unit))"
     }
 
     private var alerts: String {

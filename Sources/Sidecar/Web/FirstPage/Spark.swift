@@ -1,4 +1,4 @@
-/// A small drawing of the last hour of one series, with its present value. A new one is a row.
+/// A small drawing of the last hour of one series, or of as much as there is, with its present value. A new one is a row.
 struct Spark: Sendable {
     let title: String
     let query: String
@@ -21,7 +21,7 @@ struct Spark: Sendable {
                 "max(sum by (job, instance) (pg_stat_activity_count) / on (job, instance) pg_settings_max_connections)",
             unit: "ratio"),
         Spark(
-            title: "Postgres blocks from memory",
+            title: "Postgres hits",
             query: """
                 sum(rate(pg_stat_database_blks_hit[5m])) \
                 / (sum(rate(pg_stat_database_blks_hit[5m])) + sum(rate(pg_stat_database_blks_read[5m])) > 0)
@@ -40,29 +40,27 @@ struct Spark: Sendable {
     ]
 
     /// Nil where there is nothing to draw.
-    func drawn(_ facts: Facts) -> String? {
+    func drawn(_ facts: Facts, over time: Duration) -> String? {
         guard let now = facts.number(query) else { return nil }
-        let points = facts.hour(query) + [now]
-        let low = points.min() ?? 0
-        let high = points.max() ?? 0
-        let shown = Quantity.text(now, unit)
+        let points = facts.points(query, over: time) + [(place: 1, value: now)]
+        let low = points.map(\.value).min() ?? now
+        let high = points.map(\.value).max() ?? now
         let range = "\(Quantity.text(low, unit)) to \(Quantity.text(high, unit))"
         return """
             <figure>
-            <figcaption>\(escape(title)) <b>\(shown)</b></figcaption>
+            <figcaption>\(escape(title)) <b>\(Quantity.text(now, unit))</b></figcaption>
             <svg viewBox="0 0 120 30" preserveAspectRatio="none" role="img" aria-label="\(escape(title)), \(range)"><polyline points="\(path(points, low, high))"/></svg>
             <small>\(range)</small>
             </figure>
             """
     }
 
-    /// A flat line lies in the middle.
-    private func path(_ points: [Double], _ low: Double, _ high: Double) -> String {
-        let shown = points.count == 1 ? points + points : points
-        return shown.enumerated().map { index, value in
-            let x = 120 * Double(index) / Double(shown.count - 1)
+    /// A flat line lies in the middle; a lone point is drawn as a short one.
+    private func path(_ points: [(place: Double, value: Double)], _ low: Double, _ high: Double) -> String {
+        let shown = points.count == 1 ? [(place: 0.98, value: points[0].value)] + points : points
+        return shown.map { place, value in
             let y = high - low > 1e-6 * abs(high) ? 28 - 26 * (value - low) / (high - low) : 15
-            return "\((x * 10).rounded() / 10),\((y * 10).rounded() / 10)"
+            return "\((place * 1200).rounded() / 10),\((y * 10).rounded() / 10)"
         }.joined(separator: " ")
     }
 }

@@ -7,7 +7,7 @@ import Runtime
 /// whatever hangs.
 struct Facts: Sendable {
     let engine: Engine
-    let history: History
+    let source: HistoryStore
 
     /// The value of the first sample; nil where there is none, or none that JSON can write.
     func number(_ query: String) -> Double? { samples(query).first?.value }
@@ -18,7 +18,7 @@ struct Facts: Sendable {
     func samples(_ query: String) -> [(labels: Labels, value: Double)] {
         do {
             let prepared = try PreparedQuery(try Query(query), engine: engine)
-            let answer = try prepared.instant(at: WallClock.nowMilliseconds, source: HistoryStore(history))
+            let answer = try prepared.instant(at: WallClock.nowMilliseconds, source: source)
             guard case .vector(let samples) = answer.value else { return [] }
             return samples.filter { $0.value.isFinite }.map { ($0.labels, $0.value) }
         } catch {
@@ -27,15 +27,23 @@ struct Facts: Sendable {
         }
     }
 
-    /// Points in the last hour, a minute apart, of the first series.
-    func hour(_ query: String) -> [Double] {
+    /// What there is to draw: the last hour, or as much of it as is known, at least two minutes.
+    var shown: Duration {
+        .milliseconds(min(max(WallClock.nowMilliseconds - source.keptSince, 120_000), 3_600_000))
+    }
+
+    /// Sixty points of the first series, with the share of the time that had passed: 0 for its beginning, 1 for now.
+    func points(_ query: String, over time: Duration) -> [(place: Double, value: Double)] {
         do {
             let now = WallClock.nowMilliseconds
+            let length = Int64(time.milliseconds)
+            let start = now - length
             let prepared = try PreparedQuery(try Query(query), engine: engine)
-            let answer = try prepared.range(
-                from: now - 3_600_000, to: now, step: 60_000, source: HistoryStore(history))
+            let answer = try prepared.range(from: start, to: now, step: length / 60, source: source)
             guard case .matrix(let series) = answer.value else { return [] }
-            return series.first?.points.map(\.value).filter(\.isFinite) ?? []
+            return (series.first?.points ?? []).filter(\.value.isFinite).map {
+                (Double($0.time - start) / Double(length), $0.value)
+            }
         } catch {
             Log.error("a page's question failed", ["query": query, "error": "\(error)"])
             return []

@@ -31,7 +31,7 @@ struct HealthPages: Sendable {
         ) { _ in .record(["enabled": .bool(false)]) },
         Page(
             method: "GET", path: "/health/database",
-            summary: "Connections, databases, the largest tables, and the time a collection takes.", schema: database
+            summary: "Servers with their connect time, pools, databases, and the largest tables.", schema: database
         ) { $0.database },
         Page(
             method: "GET", path: "/performance/stats", summary: "Operations, Redis and resources over five minutes.",
@@ -105,7 +105,14 @@ struct HealthPages: Sendable {
         "servers": .array(
             .object([
                 "instance": .string, "target": .string, "up": .nullable(.number), "connections": .nullable(.number),
-                "max_connections": .nullable(.number), "collection_seconds": .nullable(.number),
+                "max_connections": .nullable(.number), "connect_seconds": .nullable(.number),
+                "collection_seconds": .nullable(.number),
+            ])),
+        "pools": .array(
+            .object([
+                "instance": .string, "database": .string, "user": .string, "clients_active": .nullable(.number),
+                "clients_waiting": .nullable(.number), "servers_active": .nullable(.number),
+                "servers_idle": .nullable(.number), "longest_wait_seconds": .nullable(.number),
             ])),
         "databases": .array(
             .object([
@@ -123,6 +130,7 @@ struct HealthPages: Sendable {
 
     private var database: JSON {
         let by = "sum by (instance, target)"
+        let pool = "sum by (instance, database, user)"
         let table = "instance, datname, schemaname, relname"
         return .record([
             "servers": facts.rows(
@@ -130,7 +138,17 @@ struct HealthPages: Sendable {
                 [
                     ("up", "\(by) (pg_up)"), ("connections", "\(by) (pg_stat_activity_count)"),
                     ("max_connections", "\(by) (pg_settings_max_connections)"),
+                    ("connect_seconds", "max by (instance, target) (outrigger_postgres_connect_duration_seconds)"),
                     ("collection_seconds", "\(by) (pg_exporter_last_scrape_duration_seconds)"),
+                ]),
+            "pools": facts.rows(
+                ["instance", "database", "user"],
+                [
+                    ("clients_active", "\(pool) (pgbouncer_pools_client_active_connections)"),
+                    ("clients_waiting", "\(pool) (pgbouncer_pools_client_waiting_connections)"),
+                    ("servers_active", "\(pool) (pgbouncer_pools_server_active_connections)"),
+                    ("servers_idle", "\(pool) (pgbouncer_pools_server_idle_connections)"),
+                    ("longest_wait_seconds", "\(pool) (pgbouncer_pools_client_maxwait_seconds)"),
                 ]),
             "databases": facts.rows(
                 ["instance", "datname"],
