@@ -8,7 +8,7 @@ DEMO_PACKAGES := postgresql postgresql-contrib pgbouncer redis-server redis-tool
 TEST_PACKAGES := prometheus prometheus-alertmanager prometheus-postgres-exporter \
 	prometheus-redis-exporter prometheus-pgbouncer-exporter redis-sentinel chromium curl unzip xz-utils python3-venv gcc openssl
 
-BENCH_PACKAGES := netdata xz-utils valgrind
+BENCH_PACKAGES := netdata xz-utils valgrind nutcracker
 
 # Foundation stays out of the binary, so that it is small; the Swift runtime goes in, so that it runs without a toolchain.
 RELEASE := -c release --static-swift-stdlib
@@ -43,6 +43,7 @@ test: packages-build packages-demo packages-test $(PYTHON)/installed $(SERVERS)/
 	. $(SERVERS)/environment && TEST_PYTHON=$(abspath $(PYTHON))/bin/python3 \
 		SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=$(TEST_WIDTH) swift test --skip-build $(TEST)
 
+# BENCH=redis-proxy runs one; BENCH_SECONDS=0.4 shortens its rounds of 2 s for a quick look.
 bench: packages-demo packages-test packages-bench build ## measure beside the tools people use today, alternating, in one run
 	swift build $(RELEASE) --product Benchmarks
 	.build/release/Benchmarks $(BENCH)

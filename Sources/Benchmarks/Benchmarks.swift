@@ -11,6 +11,7 @@ enum Benchmarks {
         ("rules", "an evaluation of many rules over many series", RulesBenchmark.run),
         ("history", "bytes and time a sample of the history", HistoryBenchmark.run),
         ("statsd", "Outrigger beside netdata's StatsD server", StatsDBenchmark.run),
+        ("redis-proxy", "the Redis proxy beside Redis itself and twemproxy", RedisProxyBenchmark.run),
         ("cache-hits", "hit ratios of the local cache's policies", CacheBenchmark.hits),
         ("cache-time", "time per operation of the local cache", CacheBenchmark.time),
         ("cache-memory", "what an entry costs beside its key and value", CacheBenchmark.memory),
@@ -20,6 +21,13 @@ enum Benchmarks {
         let wanted = CommandLine.arguments.dropFirst()
         if let word = wanted.first, word.hasPrefix(RulesBenchmark.evaluationsOnly) {
             do { try RulesBenchmark.evaluate(Int(word.dropFirst(RulesBenchmark.evaluationsOnly.count)) ?? 1) } catch {
+                print("\(word): \(error)")
+                exit(1)
+            }
+            return
+        }
+        if let word = wanted.first, word.hasPrefix(DelayRelay.argument) {
+            do { try DelayRelay.serve(word.dropFirst(DelayRelay.argument.count)) } catch {
                 print("\(word): \(error)")
                 exit(1)
             }

@@ -34,8 +34,19 @@ struct Comparison {
         print("")
     }
 
-    private static func text(_ value: Double) -> String {
+    static func text(_ value: Double) -> String {
         let digits = value < 10 ? 100.0 : value < 100 ? 10.0 : 1.0
         return String((value * digits).rounded() / digits)
+    }
+
+    /// A whole number, with a comma before every three digits.
+    static func grouped(_ value: Double) -> String {
+        let digits = Array(String(Int(value.rounded())))
+        var text = ""
+        for (index, digit) in digits.enumerated() {
+            if index > 0, (digits.count - index) % 3 == 0 { text.append(",") }
+            text.append(digit)
+        }
+        return text
     }
 }

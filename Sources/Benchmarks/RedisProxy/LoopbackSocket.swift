@@ -1,0 +1,39 @@
+import Glibc
+
+/// Blocking TCP sockets on loopback, without delay.
+enum LoopbackSocket {
+    static func connect(port: UInt16) throws -> Int32 { try make(port, "connect to", Glibc.connect) }
+
+    static func listen(port: UInt16) throws -> Int32 {
+        let listener = try make(port, "listen at", Glibc.bind)
+        Glibc.listen(listener, 1024)
+        return listener
+    }
+
+    static func sendAtOnce(_ socket: Int32) {
+        var on: Int32 = 1
+        setsockopt(socket, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
+    }
+
+    private static func make(
+        _ port: UInt16, _ what: String, _ attempt: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32
+    ) throws -> Int32 {
+        let made = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | O_CLOEXEC, 0)
+        sendAtOnce(made)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        address.sin_port = port.bigEndian
+        let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                attempt(made, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard result == 0 else {
+            let reason = String(cString: strerror(errno))
+            close(made)
+            throw RedisClient.Failure(description: "\(what) port \(port): \(reason)")
+        }
+        return made
+    }
+}
