@@ -21,14 +21,14 @@ import Testing
 
     @Test func aPlainClientMayUseCommandsOfAllKindsOverAllSlots() async throws {
         try await withCluster { cluster, outrigger, port in
-            try await Python.run(Self.kinds, [port] + cluster.nodes.map(\.port), outrigger.folder)
+            try await Python.run(Self.kinds, [port] + cluster.nodes.map(\.port), in: outrigger.folder)
             #expect(try await outrigger.localHits() >= 100)
         }
     }
 
     @Test func nothingIsLostOrReorderedWhileASlotMoves() async throws {
         try await withCluster { cluster, outrigger, port in
-            try await Python.run(Self.migration, [port] + cluster.nodes.map(\.port), outrigger.folder)
+            try await Python.run(Self.migration, [port] + cluster.nodes.map(\.port), in: outrigger.folder)
             #expect(try await outrigger.localHits() > 0)
         }
     }
@@ -38,7 +38,7 @@ import Testing
             let victim = cluster.nodes[1]
             try await Python.run(
                 Self.failover, [port, victim.port], processes: [victim.server.process.pid],
-                cluster.nodes.map(\.port), outrigger.folder)
+                then: cluster.nodes.map(\.port), in: outrigger.folder)
         }
     }
 

@@ -7,8 +7,8 @@ enum Python {
     /// - Parameters:
     ///   - ports: what the script finds in `sys.argv`, followed by the processes and `more`.
     static func run(
-        _ script: String, _ ports: [UInt16], processes: [Int32] = [], _ more: [UInt16] = [],
-        _ folder: TemporaryFolder
+        _ script: String, _ ports: [UInt16], processes: [Int32] = [], then more: [UInt16] = [],
+        in folder: TemporaryFolder
     ) async throws {
         let program = try #require(Environment.current["TEST_PYTHON"], "made by make")
         try Files.write(script, to: folder.path + "/client.py")

@@ -24,7 +24,7 @@ import Testing
         ])
         try await Python.run(
             Self.failover, [port, master.port, replica.port], processes: [master.server.process.pid],
-            outrigger.folder)
+            in: outrigger.folder)
         #expect(try await outrigger.localHits() > 0)
         #expect(outrigger.log.contains("Sentinels name the master\" master=127.0.0.1:\(replica.port)"))
         await outrigger.stop()
