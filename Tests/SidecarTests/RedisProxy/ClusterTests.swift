@@ -206,7 +206,7 @@ import Testing
             moves += 1
         stop.set(); [t.join() for t in threads]
         assert not failures, failures
-        print('fine', done)
+        print('fine')
         """#
 
     private static let failover = #"""
