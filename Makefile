@@ -53,6 +53,7 @@ soak: packages-build packages-demo packages-test ## the fuzzers with a thousand 
 	TEST_FUZZ=$(ROUNDS) TEST_KILLS=1000 TEST_DIFFERENTIAL_SECONDS=600 \
 		swift test --skip-build --filter 'Fuzz|PatternTests|RuleFileTests|AlertKillTests|AlertDifferentialTests' \
 		--skip RedisProxyMutationFuzzTests
+	TEST_KILLS=200 swift test --skip-build --filter WriteBehindKillTests
 	TEST_DIFFERENTIAL_OPERATIONS=1000000 TEST_STALENESS_OPERATIONS=1000000 TEST_CHAOS_REPLIES=1000000 \
 		TEST_ABUSE_ROUNDS=100000 swift test --skip-build --no-parallel \
 		--filter 'RedisProxy(Differential|Staleness|TokenChaos|MutationFuzz)Tests'

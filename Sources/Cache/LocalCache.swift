@@ -68,10 +68,11 @@ public final class LocalCache: Sendable {
 
     /// The class of a key, by its name as people know it: for Redis the key, not the command.
     public func cacheClass(for name: Span<UInt8>) -> CacheClass.ID {
-        for (index, cacheClass) in classes.dropLast().enumerated() {
-            for pattern in cacheClass.patterns where pattern.matches(name) { return CacheClass.ID(index: index) }
+        let last = classes.count - 1
+        for index in 0..<last {
+            for pattern in classes[index].patterns where pattern.matches(name) { return CacheClass.ID(index: index) }
         }
-        return CacheClass.ID(index: classes.count - 1)
+        return CacheClass.ID(index: last)
     }
 
     public func cacheClass(named name: String) -> CacheClass.ID? {

@@ -6,10 +6,13 @@ import Runtime
 /// The Redis proxy: a listener, its loop, and whoever answers.
 public final class RedisProxy: Sendable {
     private let loop = EventLoop("redis-proxy")
-    private let listener: StreamListener
+    private let listeners: ProxyListeners
+    private let access: ProxyAccess
     private let metrics = RedisProxyMetrics()
     private let relay: Relay?
+    private let cache: LocalCache?
     private let keeping: Task<Void, Never>?
+    private let writeBehind: WriteBehind?
     private let hotKeys: HotKeys?
     /// What the cache counts, for the registry.
     public let sources: [any MetricSource]
@@ -19,9 +22,11 @@ public final class RedisProxy: Sendable {
     public let features: Features
 
     /// Where clients connect.
-    public var address: ListenAddress { listener.address }
+    public var addresses: [String] { listeners.addresses }
     /// To be added to the registry.
-    public var instruments: [any Instrument] { metrics.instruments }
+    public var instruments: [any Instrument] {
+        metrics.instruments + access.instruments + (writeBehind?.instruments ?? [])
+    }
 
     /// In front of a Redis. Throws when the address cannot be listened on.
     ///
@@ -30,21 +35,26 @@ public final class RedisProxy: Sendable {
     ///   - hotKeys: where to remember what is hot for the next start, and how many keys; nil for nothing.
     ///   - memory: when the local level has to give way.
     ///   - volatile: what may be kept in memory in Redis' place while it is gone.
+    ///   - writeBehind: the folder of the log, and the rules; nil for no writing behind. It needs a local level.
     ///   - operations: the monitor's instrument, if it is there.
     public init(
-        _ address: ListenAddress, to options: RelayOptions, cache: LocalCache?,
+        _ entrances: ProxyEntrances, to options: RelayOptions, cache: LocalCache?,
         hotKeys: (file: StateFile, limit: Int)? = nil,
         memory: MemoryGovernor.Rules = MemoryGovernor.Rules(), volatile: MemoryRedis.Limits = MemoryRedis.Limits(),
-        features: Features, operations: OperationRecorder?
+        writeBehind: (folder: String, rules: WriteBehindRules)? = nil, features: Features,
+        operations: OperationRecorder?
     ) throws {
-        self.features = features
+        (self.features, self.cache) = (features, cache)
+        access = entrances.access
         let shared = SharedParts(
-            metrics: metrics, features: features, slowCommands: slowCommands, operations: operations)
+            metrics: metrics, features: features, slowCommands: slowCommands, operations: operations, access: access)
         let relay = Relay(loop, options, shared)
         if let cache {
-            let local = LocalLevel(cache, freshness: Freshness(), features: features, metrics: metrics)
+            let local = LocalLevel(
+                cache, freshness: Freshness(metrics.trackingIsUp), features: features, metrics: metrics)
             let answersAlone = cache.classes.contains { $0.onFailure != .fail }
             relay.use(local, answersAlone ? Fallback(local, limits: volatile, metrics: metrics) : nil)
+            self.writeBehind = try writeBehind.map { try Self.writeBehind($0.folder, $0.rules, relay, local) }
             let keeper = CacheKeeper(cache, memory)
             sources = [CacheMetrics(cache, keeper: keeper)]
             let remembering = hotKeys.map { HotKeys(cache, $0.file, limit: $0.limit) }
@@ -56,24 +66,63 @@ public final class RedisProxy: Sendable {
                 }
             }
         } else {
-            (keeping, self.hotKeys, sources) = (nil, nil, [])
+            (keeping, self.hotKeys, sources, self.writeBehind) = (nil, nil, [], nil)
         }
         self.relay = relay
-        listener = try StreamListener(address, on: loop) { relay.accept($0) }
+        listeners = try ProxyListeners(entrances, on: loop) { relay.accept($0) }
         loop.post { [hotKeys = self.hotKeys] in relay.start(warming: hotKeys) }
     }
 
     /// With a Redis in memory. Throws when the address cannot be listened on.
-    public init(_ address: ListenAddress, memory: MemoryRedis) throws {
+    public init(_ entrances: ProxyEntrances, memory: MemoryRedis) throws {
         features = Features()
-        (relay, keeping, hotKeys, sources) = (nil, nil, nil, [])
-        let door = MemoryDoor(memory, metrics)
-        listener = try StreamListener(address, on: loop) { door.accept($0) }
+        access = entrances.access
+        (relay, cache, keeping, hotKeys, sources, writeBehind) = (nil, nil, nil, nil, [], nil)
+        let door = MemoryDoor(memory, metrics, Lobby(access, on: loop))
+        listeners = try ProxyListeners(entrances, on: loop) { door.accept($0) }
+    }
+
+    /// Reads the files of TLS again; when they are of no use the old ones stay in force.
+    public func reloadCertificate() throws(TLSError) { try listeners.reloadCertificate() }
+
+    /// Whether replies of Redis are kept here, which is so behind a proxy in front of a Redis.
+    public var hasLocalLevel: Bool { cache != nil }
+
+    /// Removes what has expired from the local level at once. Any thread.
+    public func sweep() { cache?.tick(nowMs: MonotonicClock.nowMs) }
+
+    /// Drops a share of the local level, what is used least first, after what has expired. Any thread.
+    ///
+    /// - Parameter share: of every class, 0 to 1.
+    /// - Returns: the bytes that the local level takes less than before.
+    public func free(share: Double) -> Int {
+        guard let cache else { return 0 }
+        let before = cache.memory.residentBytes
+        sweep()
+        cache.free(share: share)
+        return max(0, before - cache.memory.residentBytes)
+    }
+
+    private static func writeBehind(
+        _ folder: String, _ rules: WriteBehindRules, _ relay: Relay, _ local: LocalLevel
+    ) throws(FileError) -> WriteBehind {
+        try Files.createFolder(folder)
+        let sink = RedisWriteSink(relay, name: try WriterName.read(in: folder))
+        let writeBehind = try WriteBehind(folder, rules, sink: sink)
+        relay.use(WriteGate(writeBehind, local), sink)
+        return writeBehind
+    }
+
+    /// Takes no more writes before Redis has them, and brings it those that are pending.
+    ///
+    /// - Returns: how many are left in the log for the next start.
+    public func drain(by deadline: Deadline) async -> Int {
+        await writeBehind?.stop(by: deadline) ?? 0
     }
 
     /// Accepts nobody any more, and ends the loop; clients see their connections close with the process.
     public func stop() async {
-        listener.stop()
+        listeners.stop()
         await hotKeys?.save()
         keeping?.cancel()
         loop.post { [relay] in relay?.end() }
@@ -85,18 +134,21 @@ public final class RedisProxy: Sendable {
 private final class MemoryDoor: @unchecked Sendable {
     private let redis: MemoryRedis
     private let metrics: RedisProxyMetrics
+    private let lobby: Lobby
     private var sessions: [ObjectIdentifier: MemorySession] = [:]
     private var accepted = 0
 
-    init(_ redis: MemoryRedis, _ metrics: RedisProxyMetrics) {
+    init(_ redis: MemoryRedis, _ metrics: RedisProxyMetrics, _ lobby: Lobby) {
         self.redis = redis
+        self.lobby = lobby
         self.metrics = metrics
     }
 
     func accept(_ client: StreamConnection) {
         accepted += 1
         metrics.accepted.add()
-        let session = MemorySession(client, redis, id: accepted) { [unowned self] session in
+        guard let admission = lobby.admit(client) else { return }
+        let session = MemorySession(client, redis, admission, id: accepted) { [unowned self] session in
             sessions[ObjectIdentifier(session)] = nil
             metrics.clients.set(Double(sessions.count))
         }

@@ -51,7 +51,7 @@ struct RedisProxyMetrics: Sendable {
                 .counter(
                     "outrigger_redis_proxy_upstream_connections_opened_total", "Connections opened to Redis, by use."),
                 labelNames: ["use"])
-            let uses: [Upstream.Use] = [.fast, .slow, .leased]
+            let uses: [Upstream.Use] = [.fast, .slow, .leased, .writes]
             gauges = uses.map { family.with(["\($0)"]) }
             counters = uses.map { opened.with(["\($0)"]) }
             (self.family, openedFamily) = (family, opened)
@@ -69,6 +69,7 @@ struct RedisProxyMetrics: Sendable {
             case .fast: 0
             case .slow: 1
             case .leased: 2
+            case .writes: 3
             }
         }
     }
@@ -91,6 +92,7 @@ struct RedisProxyMetrics: Sendable {
     let feedLosses: Counter
     let discarded: Counter
     let invalidations: Invalidations
+    private let trackingFamily: GaugeFamily
     private let replies: [Counter]
     private let bypasses: [Counter]
     private let commands: [Counter]
@@ -128,6 +130,10 @@ struct RedisProxyMetrics: Sendable {
             .counter(
                 "outrigger_redis_proxy_tracking_losses_total",
                 "Times the connection that tells of changes was lost, and the local level with it."))
+        trackingFamily = GaugeFamily(
+            .gauge(
+                "outrigger_redis_proxy_tracking_up",
+                "Whether the connection that tells of changes is alive; while it is not, nothing is answered locally."))
         let discardFamily = CounterFamily(
             .counter(
                 "outrigger_redis_proxy_volatile_discarded_total",
@@ -175,12 +181,17 @@ struct RedisProxyMetrics: Sendable {
         errors = families.map { errorFamily.with([$0.label]) }
         times = families.map { timeFamily.with([$0.label]) }
         instruments = [
-            inFlightFamily, depthFamily, clientFamily, acceptedFamily, upstreams.family, upstreams.openedFamily, leaseFamily, timeoutFamily,
-            breakerFamily, openingFamily, lossFamily, discardFamily, invalidationFamily, replyFamily, bypassFamily,
+            inFlightFamily, depthFamily, clientFamily, acceptedFamily, upstreams.family, upstreams.openedFamily,
+            leaseFamily, timeoutFamily,
+            breakerFamily, openingFamily, lossFamily, trackingFamily, discardFamily, invalidationFamily, replyFamily,
+            bypassFamily,
             commandFamily,
             errorFamily, timeFamily,
         ]
     }
+
+    /// Served from when it is first asked for: a proxy without a local level has nothing to track.
+    var trackingIsUp: Gauge { trackingFamily.with([]) }
 
     func received(_ family: Command.Family) { commands[Int(family.rawValue)].add() }
     func answered(from source: Source) {

@@ -10,6 +10,7 @@ final class Relay: @unchecked Sendable {
     let features: Features
     let slowCommands: SlowCommands
     let monitor: CommandMonitor?
+    private let lobby: Lobby
     /// Nil without a local level.
     private(set) var reader: LocalReader?
     /// The server behind the proxy; in front of a cluster it is nobody.
@@ -21,6 +22,11 @@ final class Relay: @unchecked Sendable {
     var hasTopology: Bool { sentinel != nil || cluster != nil }
     /// Nil without a local level.
     private(set) var chorus: FeedChorus?
+    /// Nil without writing behind.
+    private(set) var gate: WriteGate?
+    private var sink: RedisWriteSink?
+    /// Nil where no class is written through.
+    private var through: ThroughWrites?
     /// Answers while Redis is gone.
     private var fallback: Fallback?
     private var lanes: [Identity: Lane] = [:]
@@ -36,6 +42,7 @@ final class Relay: @unchecked Sendable {
         features = shared.features
         slowCommands = shared.slowCommands
         monitor = shared.operations.map { CommandMonitor($0) }
+        lobby = Lobby(shared.access, on: loop)
     }
 
     /// To be called before `start`.
@@ -44,10 +51,14 @@ final class Relay: @unchecked Sendable {
     func use(_ local: LocalLevel, _ fallback: Fallback?) {
         let chorus = FeedChorus(local.freshness)
         (reader, self.chorus) = (LocalReader(local), chorus)
+        if local.cache.classes.contains(where: { $0.writeMode == .through }) { through = ThroughWrites() }
         if case .cluster = options.place { return }
         self.fallback = fallback
         home.feed = InvalidationFeed(self, home, local, chorus.voice())
     }
+
+    /// To be called before `start`, and not in front of a cluster.
+    func use(_ gate: WriteGate, _ sink: RedisWriteSink) { (self.gate, self.sink) = (gate, sink) }
 
     /// To be called on the loop's thread, before the first client.
     func start(warming hotKeys: HotKeys?) {
@@ -77,6 +88,7 @@ final class Relay: @unchecked Sendable {
             guard let self else { return }
             for lane in Array(lanes.values) { lane.checkDeadlines(nowMs: loop.nowMs) }
             cluster?.forgetRetired { node in lanes.values.contains { $0.isIn(contactWith: node) } }
+            sink?.checkDeadline(nowMs: loop.nowMs)
             monitor?.flush()
             watch()
         }
@@ -87,7 +99,8 @@ final class Relay: @unchecked Sendable {
     func accept(_ client: StreamConnection) {
         accepted += 1
         metrics.accepted.add()
-        let session = RelaySession(client, self, number: accepted)
+        guard let admission = lobby.admit(client) else { return }
+        let session = RelaySession(client, self, admission, number: accepted)
         sessions[ObjectIdentifier(session)] = session
         metrics.clients.move(by: 1)
         client.owner = session
@@ -120,7 +133,12 @@ final class Relay: @unchecked Sendable {
     }
 
     /// Closes all connections to Redis; whatever waits for a reply is told.
-    func closeConnections() { for lane in Array(lanes.values) { lane.close() } }
+    func closeConnections() {
+        for lane in Array(lanes.values) { lane.close() }
+        sink?.close()
+    }
+
+    func connect(to node: RedisNode) -> StreamConnection? { node.address?.connect(on: loop, tls: options.tls) }
 
     /// What to say first on a connection, and whether a refusal is worth a line in the log.
     func greeting(for identity: Identity) -> [(command: [UInt8], isCritical: Bool)] {
@@ -168,6 +186,7 @@ final class Relay: @unchecked Sendable {
     func connectionAnswered(by node: RedisNode) {
         if !node.breaker.isClosed { Log.info("Redis is back", ["upstream": "\(node)"]) }
         node.breaker.succeeded()
+        gate?.writeBehind.redisIsBack()
         fallback?.end()
         metrics.breakerIsOpen.set(cluster?.hasOpenBreaker == true ? 1 : 0)
     }
@@ -237,7 +256,7 @@ final class Relay: @unchecked Sendable {
     }
 
     private func fetch(_ question: LocalReader.Question, _ identity: Identity, isRefresh: Bool) {
-        guard let reader, reader.local.freshness.isLive else { return }
+        guard let reader, reader.local.freshness.isLive, gate?.holds(question.keys, identity) != true else { return }
         guard case .fetches(let fetches) = reader.begin(question, identity, isRefresh: isRefresh, nowMs: loop.nowMs),
             fetches.contains(where: { $0 != nil })
         else { return }
@@ -279,8 +298,33 @@ final class Relay: @unchecked Sendable {
         }
     }
 
+    // MARK: Writing through
+
+    /// A write is about to be passed on.
+    func writeSent(_ settlement: Settlement, _ command: Command?, _ identity: Identity) {
+        guard through != nil, let local = reader?.local, case .key(let key) = settlement, command?.family == .string,
+            identity.mayShareLocalLevel, features.isOn(.cache, for: key.span),
+            local.cache.classes[local.cache.cacheClass(for: key.span).index].writeMode == .through
+        else { return }
+        through?.sent(key, identity)
+    }
+
+    func writeAnswered(_ settlement: Settlement, isError: Bool) {
+        guard through != nil, case .key(let key) = settlement else { return }
+        if isError { through?.failed(key) } else if let identity = through?.answered(key) { fetch(key, identity) }
+    }
+
     /// Something was changed; called on the feed's loop.
-    func heardInvalidation(of key: Span<UInt8>) {}
+    func heardInvalidation(of key: Span<UInt8>) {
+        guard through != nil else { return }
+        let key = key.copy(0..<key.count)
+        if let identity = through?.heard(key) { fetch(key, identity) }
+    }
+
+    /// What Redis has under a key now, for whoever asks next.
+    private func fetch(_ key: [UInt8], _ identity: Identity) {
+        fetch(LocalReader.Question(keys: [key], command: nil), identity, isRefresh: false)
+    }
 }
 
 /// What all loops of a proxy share.
@@ -290,4 +334,5 @@ struct SharedParts: Sendable {
     let slowCommands: SlowCommands
     /// The monitor's instrument, if it is there.
     let operations: OperationRecorder?
+    let access: ProxyAccess
 }

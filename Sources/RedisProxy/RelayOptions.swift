@@ -10,6 +10,8 @@ public enum RedisPlace: Sendable {
 /// Where Redis is, and how the proxy deals with it.
 public struct RelayOptions: Sendable {
     public let place: RedisPlace
+    /// Nil for plain connections. Sentinels, and a cluster's nodes about their cluster, are asked in plain.
+    public let tls: TLSClient?
     /// The proxy's own; nil for the default user without a password.
     let credentials: Credentials?
     /// The same for those who ask for the topology.
@@ -30,8 +32,11 @@ public struct RelayOptions: Sendable {
     public var slowCommandMs = 10
 
     /// - Parameter database: 0 in front of a cluster.
-    public init(_ place: RedisPlace, user: String?, password: String?, database: Int) {
+    public init(
+        _ place: RedisPlace, tls: TLSClient? = nil, user: String?, password: String?, database: Int
+    ) {
         self.place = place
+        self.tls = tls
         self.database = database
         login = TopologyLogin(user: user, password: password)
         credentials = password.map { Credentials(user: user.map { Array($0.utf8) }, password: Array($0.utf8)) }

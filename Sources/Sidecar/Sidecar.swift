@@ -65,12 +65,13 @@ actor Sidecar {
         for address in statsd.addresses { Log.info("receiving StatsD", ["address": address]) }
         registry.add(statsd)
         self.statsd = statsd
-        redisProxy = try configuration.proxies.startRedisProxy(
-            operations, stateFolder: configuration.alerting.stateFolder)
+        redisProxy = try configuration.proxies.startRedisProxy(operations)
         if let redisProxy {
             for instrument in redisProxy.instruments { own.instruments.add(instrument) }
             for source in redisProxy.sources { registry.add(source) }
-            Log.info("serving Redis", ["address": "\(redisProxy.address)", "from": configuration.proxies.upstream])
+            for address in redisProxy.addresses {
+                Log.info("serving Redis", ["address": address, "from": configuration.proxies.upstream])
+            }
         }
         var limits = HTTPServer.Limits()
         limits.connections = configuration.web.maxConnections
@@ -100,7 +101,11 @@ actor Sidecar {
         for server in servers { await server.stop(within: .seconds(10)) }
         servers = []
         statsd?.end()
-        await redisProxy?.stop()
+        if let redisProxy {
+            let left = await redisProxy.drain(by: .after(.seconds(10)))
+            if left > 0 { Log.warn("pending writes stay in the log", ["writes": "\(left)"]) }
+            await redisProxy.stop()
+        }
         await alerting?.stop()
     }
 
@@ -119,6 +124,7 @@ actor Sidecar {
             }
             let reported: [any MetricSource] = [operations] + (statsd.map { [$0] } ?? [])
             let sources = try Sidecar.sources(for: fresh, own) + reported
+            try redisProxy?.reloadCertificate()
             try await alerting?.reload(
                 fresh.alerting, targets: fresh.targets.historyTargets(own: fresh.web.listen.first))
             registry.replaceSources(sources)
@@ -166,11 +172,13 @@ actor Sidecar {
         let probes = ProbePages(configuration, page: page)
         let own = own
         let operations = operations
+        let redisProxy = redisProxy
         let proxyPages = redisProxy.map { ProxyPages(redis: $0) }
         let people = alerting.map { alerting in
             let facts = Facts(engine: alerting.engine, source: HistoryStore(alerting.history))
             let first = FirstPage(facts: facts, report: { alerting.performance }, telemetryPath: path)
-            let health = HealthPages(facts: facts, report: { alerting.performance }, startedAt: startedAt)
+            let health = HealthPages(
+                facts: facts, report: { alerting.performance }, startedAt: startedAt, redisProxy: redisProxy)
             return [.get("/") { _ in first.answer() }] + health.routes
         }
         return Router(

@@ -35,12 +35,60 @@ import Testing
         }
     }
 
+    /// Asks the proxy of `port` the same twice, until the pages know of it.
+    private func useTheCache(through port: UInt16, of outrigger: RunningOutrigger) async throws {
+        for words in [["SET", "a", "1"], ["GET", "a"], ["GET", "a"], ["GET", "none"]] {
+            _ = try await LocalServer.run("redis-cli", ["-p", "\(port)"] + words, folder: outrigger.folder)
+        }
+        _ = try await page("/health/cache", of: outrigger, with: "\"hits\":1,")
+    }
+
+    @Test func thePageOfTheCacheTellsItsCountsAndCleaningUpEmptiesIt() async throws {
+        let (postgres, redis) = (try await LocalPostgres.start(), try await LocalRedis.start())
+        let port = FreePort.next()
+        let outrigger = try await start(
+            postgres, redis,
+            rules: """
+                redis_proxy: {listen_address: "127.0.0.1:\(port)"}
+                cache: {classes: [{name: sessions, match: ["session:*"]}, {name: brief, match: ["brief:*"], ttl: 1s}]}
+                """)
+        _ = try await page("/health/cache", of: outrigger, with: "\"tracking_up\":1,")
+        try await useTheCache(through: port, of: outrigger)
+        for words in [["SET", "session:1", "x"], ["GET", "session:1"], ["GET", "session:1"]] {
+            _ = try await LocalServer.run("redis-cli", ["-p", "\(port)"] + words, folder: outrigger.folder)
+        }
+        let known = try JSON.parse(
+            Array(try await page("/health/cache", of: outrigger, with: "\"hits\":2,").body.utf8))
+        #expect(known["enabled"]?.bool == true && known["total"]?["breaker_open"]?.double == 0)
+        #expect(known["total"]?["replies"]?["local"]?.double == 2)
+        let classes = known["classes"]?.array ?? []
+        #expect(classes.compactMap { $0["class"]?.string } == ["sessions", "brief", "default"])
+        #expect(classes.first?["hits"]?.double == 1 && classes.first?["entries"]?.double == 1)
+        #expect(try await outrigger.get("/performance/stats").body.contains("\"cache\":{\"hits\":"))
+        _ = try await page("/health/performance", of: outrigger, with: "\"name\":\"cache\"")
+
+        let cleaned = try await outrigger.get("/performance/cleanup", ["-X", "POST"]).body
+        #expect(cleaned.contains("\"cache_freed_bytes\":"), "\(cleaned)")
+        _ = try await page("/metrics", of: outrigger, with: "outrigger_cache_entries{class=\"sessions\"} 0\n")
+
+        redis.server.process.signal(SIGKILL)
+        _ = try await page("/health/cache", of: outrigger, with: "\"tracking_up\":0,")
+        let metrics = try await outrigger.get("/metrics").body
+        #expect(metrics.contains("\noutrigger_redis_proxy_tracking_up 0\n"))
+        await outrigger.stop()
+        await postgres.stop()
+    }
+
     @Test func everyPageKeepsToItsSchema() async throws {
         let python = try #require(Environment.current["TEST_PYTHON"], "made by make")
         let schemathesis = python.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/schemathesis"
         let (postgres, redis) = (try await LocalPostgres.start(), try await LocalRedis.start())
-        let outrigger = try await start(postgres, redis)
+        let port = FreePort.next()
+        let outrigger = try await start(
+            postgres, redis, rules: "redis_proxy: {listen_address: \"127.0.0.1:\(port)\"}")
         _ = try await page("/health", of: outrigger, with: "\"postgres\":\"excellent\"")
+        _ = try await page("/health/cache", of: outrigger, with: "\"tracking_up\":1,")
+        try await useTheCache(through: port, of: outrigger)
         let said = try await LocalServer.run(
             schemathesis,
             ["run", outrigger.url + "/openapi.json", "--checks", "all", "--seed", "20261124", "-n", "20"],

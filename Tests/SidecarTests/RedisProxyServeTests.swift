@@ -7,7 +7,7 @@ import Testing
 @Suite struct RedisProxyServeTests {
     private func start(_ port: UInt16, redis: LocalRedis?) async throws -> RunningOutrigger {
         try await RunningOutrigger.start(
-            ["--redis-proxy.listen-address=127.0.0.1:\(port)"], environment: redis.map { ["REDIS_URL": $0.url] } ?? [:])
+            ["--redis-proxy.listen-address=127.0.0.1:\(port)", "--collect.min-age=0s"], environment: redis.map { ["REDIS_URL": $0.url] } ?? [:])
     }
 
     /// Runs a script of redis-py, with `port` and `direct`, the port of the Redis behind the proxy.
@@ -280,9 +280,15 @@ import Testing
         await redis.stop()
     }
 
-    @Test func itListensOnLoopbackOnly() async throws {
-        let refused = try await RunningOutrigger.run(["serve", "--redis-proxy.listen-address=:6380"])
-        #expect(refused.status == 2 && refused.output.contains("is not on loopback"), "\(refused.output)")
+    @Test func itListensBeyondLoopbackOnlyWithTLSAndPasswords() async throws {
+        for (flags, missing) in [
+            ([], "needs redis_proxy.users (or redis_proxy.auth: redis), and redis_proxy.tls.cert_file and key_file"),
+            (["--redis-proxy.auth=redis"], "needs redis_proxy.tls.cert_file and key_file"),
+        ] {
+            let refused = try await RunningOutrigger.run(
+                ["serve", "--redis-proxy.listen-address=:6380", "--redis-proxy.upstream-url=redis://127.0.0.1"] + flags)
+            #expect(refused.status == 2 && refused.output.contains(missing), "\(refused.output)")
+        }
     }
 }
 

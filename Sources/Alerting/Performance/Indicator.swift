@@ -161,17 +161,71 @@ extension Indicator {
     ]
 
     private static func cache(_ settings: PerformanceSettings) -> [Indicator] {
-        let rate = "[\(window(settings.window))]"
+        let window = window(settings.window)
+        let hits =
+            "(sum(rate(outrigger_cache_hits_total[\(window)])) + sum(rate(outrigger_cache_absent_hits_total[\(window)])))"
+        let misses = "sum(rate(outrigger_cache_misses_total[\(window)]))"
+        let evictions = "sum(rate(outrigger_cache_evictions_total{cause!=\"requested\"}[\(window)]))"
         return [
             Indicator(
+                component: .cache, name: "breaker",
+                expression: "max(outrigger_circuit_breaker_open{breaker=\"redis_proxy\"})", unit: "breakers",
+                scale: Scale([nil, nil, nil, 1], margin: 0), role: .outage,
+                advice: "Redis failed repeatedly and is left alone for a while: see whether it runs and can be reached."
+            ),
+            Indicator(
+                component: .cache, name: "tracking", expression: "min(outrigger_redis_proxy_tracking_up)", unit: "up",
+                scale: Scale([nil, nil, 1, nil], isRising: false, margin: 0), role: .evidence,
+                advice:
+                    "Nothing is answered locally: see whether Redis (6 or newer) lets the proxy use CLIENT TRACKING and SUBSCRIBE."
+            ),
+            // A full cache is a healthy one. One that takes more than its bound is not, nor one that the machine has no room for.
+            Indicator(
+                component: .cache, name: "memory",
+                expression: "sum(outrigger_cache_resident_bytes) / (sum(outrigger_cache_limit_bytes) > 0)",
+                unit: "ratio", scale: Scale([1.1, 1.25, 1.5, nil], margin: 0.02), role: .evidence,
+                advice:
+                    "The cache takes more than cache.max_bytes: lower it, and free memory (POST /performance/cleanup)."
+            ),
+            Indicator(
+                component: .cache, name: "memory_frees",
+                expression: "sum(increase(outrigger_cache_memory_frees_total{trigger!=\"bound\"}[\(window)]))",
+                unit: "times", scale: Scale([1, 3, 10, nil]), role: .objection,
+                advice: "The machine is short of memory: find what else takes it, or lower cache.max_bytes."),
+            // Whether keys repeat is the service's affair, so a low ratio is told, and is never worse than fair.
+            Indicator(
                 component: .cache, name: "hit_ratio",
-                expression: """
-                    sum(rate(outrigger_cache_hits_total\(rate))) / (sum(rate(outrigger_cache_hits_total\(rate))) \
-                    + sum(rate(outrigger_cache_misses_total\(rate))) > 1)
-                    """, unit: "ratio", scale: Scale([0.8, 0.5, nil, nil], isRising: false), role: .evidence,
-                advice: "See whether lifetimes are too short or the cache is too small (/health/cache).")
+                expression: "\(hits) / (\(hits) + \(misses) > \(leastLookups))", unit: "ratio",
+                scale: Scale([0.8, 0.5, nil, nil], isRising: false), role: .objection,
+                advice: "See whether lifetimes are too short or the cache is too small (/health/cache)."),
+            Indicator(
+                component: .cache, name: "evicted_unused",
+                expression:
+                    "sum(rate(outrigger_cache_evicted_unused_total[\(window)])) / (\(evictions) > \(leastLookups))",
+                unit: "ratio", scale: Scale([0.8, 0.95, nil, nil]), role: .objection,
+                advice:
+                    "What is stored is evicted before anybody asks for it: give the class more memory or second_sight."
+            ),
+            Indicator(
+                component: .cache, name: "upstream_timeouts",
+                expression: "sum(increase(outrigger_redis_proxy_upstream_timeouts_total[\(window)]))",
+                unit: "connections", scale: Scale([nil, 1, 10, nil]), role: .objection,
+                advice: "Redis took too long to answer: look for slow commands (/v1/slow) and at its load."),
+            Indicator(
+                component: .cache, name: "write_behind_age",
+                expression: "max(outrigger_redis_proxy_write_behind_oldest_seconds)", unit: "seconds",
+                scale: Scale([10, 60, 300, 1800]), role: .objection,
+                advice: "Acknowledged writes wait in the log: see why Redis does not take them."),
+            Indicator(
+                component: .cache, name: "write_behind_rejected",
+                expression: "sum(increase(outrigger_redis_proxy_write_behind_rejected_total[\(window)]))",
+                unit: "writes", scale: Scale([nil, nil, 1, nil]), role: .objection,
+                advice: "Redis refused acknowledged writes for good: read rejected.resp in the state folder."),
         ]
     }
+
+    /// A second: with less, a ratio of the cache says nothing.
+    private static let leastLookups = 10
 
     private static let host = [
         Indicator(

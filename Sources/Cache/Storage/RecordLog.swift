@@ -159,12 +159,22 @@ struct RecordLog {
         let segment = openSegment(for: length)
         slots[id].segment = segment
         slots[id].offset = UInt32(segments[Int(segment)].bytes.count)
-        let record = segments[Int(old.segment)].bytes[Int(old.offset)..<Int(old.offset) + length]
-        segments[Int(segment)].bytes.append(contentsOf: record)
+        copy(Int(old.offset)..<Int(old.offset) + length, of: Int(old.segment), to: Int(segment))
         segments[Int(segment)].live += length
         liveBytes += length
         free(old)
         return length
+    }
+
+    /// Appends bytes of one segment to another. Nothing holds the source afterwards, or the next write to it would copy it
+    /// whole.
+    private mutating func copy(_ range: Range<Int>, of source: Int, to target: Int) {
+        var (from, to): ([UInt8], [UInt8]) = ([], [])
+        swap(&from, &segments[source].bytes)
+        swap(&to, &segments[target].bytes)
+        to.append(bytes: from.span.extracting(range))
+        swap(&from, &segments[source].bytes)
+        swap(&to, &segments[target].bytes)
     }
 
     /// The segment with the fewest living bytes, if at least a sixteenth of it is dead.

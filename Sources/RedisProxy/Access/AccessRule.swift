@@ -42,8 +42,16 @@ public enum ClientAccess: Sendable, Equatable {
 
     public static let required = "NOAUTH Authentication required."
 
-    /// Whether it may use a command, whose name is in lower case.
-    public func admits(_ command: String) -> Bool {
-        self != .mustAuthenticate || ["auth", "hello", "quit", "reset"].contains(command)
+    /// Whether it may use a command.
+    ///
+    /// - Parameter verb: the first word; a subcommand of the same name is another command.
+    func admits(_ verb: Span<UInt8>) -> Bool {
+        guard case .mustAuthenticate = self else { return true }
+        return Self.isAboutAccess(verb) || verb.isWord("quit")
+    }
+
+    /// Whether a command changes who the client is.
+    static func isAboutAccess(_ verb: Span<UInt8>) -> Bool {
+        verb.isWord("auth") || verb.isWord("hello") || verb.isWord("reset")
     }
 }

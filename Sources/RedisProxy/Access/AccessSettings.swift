@@ -5,6 +5,8 @@ import Runtime
 public struct AccessSettings: Sendable {
     private let rule: AccessRule
     private let users: ProxyUsers
+    private let address: ListenAddress?
+    private let hasRedis: Bool
     /// Nil where clients are served in plain.
     public let tls: TLSServerSettings?
     /// Nil for none.
@@ -19,6 +21,7 @@ public struct AccessSettings: Sendable {
     ///   - address: where the proxy listens, nil where it does not.
     ///   - hasRedis: whether there is one behind that could judge passwords.
     public init(_ settings: Settings, listeningOn address: ListenAddress?, hasRedis: Bool) throws(SettingsError) {
+        (self.address, self.hasRedis) = (address, hasRedis)
         users = try ProxyUsers(settings)
         let judge = try settings.read(
             "redis_proxy.auth", oneOf: AccessRule.Judge.self, default: .users,
@@ -55,7 +58,15 @@ public struct AccessSettings: Sendable {
         }
     }
 
-    public func makeAccess() -> ProxyAccess { ProxyAccess(rule, users) }
+    /// Whether there is anything that clients could connect to.
+    public var hasEntrance: Bool { address != nil || unixSocket != nil }
+
+    /// Reads the files of TLS.
+    public func makeEntrances() throws(TLSError) -> ProxyEntrances {
+        ProxyEntrances(
+            address: address, tls: try tls?.make(), unixSocket: unixSocket,
+            access: ProxyAccess(rule, users, hasRedis: hasRedis))
+    }
 }
 
 /// Permissions of a file, in octal.

@@ -27,7 +27,7 @@ public struct HelloRequest: Sendable, Equatable {
         var credentials: Credentials?
         var name: [UInt8]?
         if words.count > 1 {
-            guard let number = Int(String(decoding: words[1], as: UTF8.self)) else {
+            guard let number = words[1].strictInteger() else {
                 throw Fault(reply: "ERR Protocol version is not an integer or out of range")
             }
             version = RESPVersion(rawValue: number)
@@ -41,17 +41,33 @@ public struct HelloRequest: Sendable, Equatable {
                 next += 3
             case "setname" where next + 1 < words.count:
                 name = words[next + 1]
-                guard words[next + 1].allSatisfy({ (33...126).contains($0) }) else {
-                    throw Fault(
-                        reply: "ERR Client names cannot contain spaces, newlines or special characters.")
-                }
+                guard Self.isName(words[next + 1]) else { throw Fault(reply: Self.badName) }
                 next += 2
             default:
-                let option = String(decoding: words[next].prefix(128), as: UTF8.self)
+                let option = String(decoding: words[next], as: UTF8.self)
                 throw Fault(reply: "ERR Syntax error in HELLO option '\(option)'")
             }
         }
         (self.version, self.credentials, self.name) = (version, credentials, name)
+    }
+
+    static let badName = "ERR Client names cannot contain spaces, newlines or special characters."
+
+    /// Redis takes what can be seen in a list of clients.
+    static func isName(_ name: [UInt8]) -> Bool { name.allSatisfy { (33...126).contains($0) } }
+
+    /// What Redis is asked on a connection that others share: the name stays here, and so do credentials that are not for
+    /// Redis to judge.
+    func question(withCredentials: Bool) -> [UInt8] {
+        var words = [Array("HELLO".utf8)]
+        if let version { words.append(Array("\(version.rawValue)".utf8)) }
+        if withCredentials, let credentials {
+            words += [Array("AUTH".utf8), credentials.user, credentials.password]
+        }
+        var text: [UInt8] = []
+        text.append(arrayOf: words.count)
+        for word in words { text.append(bulk: word.span) }
+        return text
     }
 }
 

@@ -6,6 +6,7 @@ import Synchronization
 public final class ProxyAccess: Sendable {
     private let rule: AccessRule
     private let users: ProxyUsers
+    private let hasRedis: Bool
     private let throttle: Mutex<AuthThrottle>
     private let failures = CounterFamily(
         .counter(
@@ -13,7 +14,14 @@ public final class ProxyAccess: Sendable {
             "Clients of the Redis proxy that were not let in, or gave a wrong password."), labelNames: ["reason"])
 
     /// To be added to the registry.
-    public var instruments: [any Instrument] { [failures] }
+    public var instruments: [any Instrument] { [failures, waitingFamily] }
+
+    /// Clients that may not do anything yet.
+    let waiting: Gauge
+    private let waitingFamily = GaugeFamily(
+        .gauge(
+            "outrigger_redis_proxy_clients_waiting",
+            "Clients of the Redis proxy that have not agreed on TLS, or have not given a password they owe."))
 
     public enum Admission: Sendable, Equatable {
         case admitted(ClientAccess)
@@ -35,9 +43,14 @@ public final class ProxyAccess: Sendable {
         Are you sure your configuration is correct?
         """
 
-    init(_ rule: AccessRule, _ users: ProxyUsers, throttle: AuthThrottle = AuthThrottle()) {
+    /// - Parameter hasRedis: there is one behind, which judges where the proxy has no users.
+    init(
+        _ rule: AccessRule, _ users: ProxyUsers, hasRedis: Bool = false, throttle: AuthThrottle = AuthThrottle()
+    ) {
         self.rule = rule
         self.users = users
+        self.hasRedis = hasRedis
+        waiting = waitingFamily.with([])
         self.throttle = Mutex(throttle)
         for reason in Reason.allCases { failures.with([reason.rawValue]).add(0) }
     }
@@ -64,7 +77,7 @@ public final class ProxyAccess: Sendable {
         }
         guard rule.judge == .users else { return .askRedis }
         let name = user ?? ProxyUsers.standard
-        guard !users.isEmpty else { return judgeWithoutUsers(user) }
+        guard !users.isEmpty else { return hasRedis ? .askRedis : judgeWithoutUsers(user) }
         let digest = SHA256(of: password)
         guard users.know(name, password: digest) else {
             note(digest, of: name, from: peer, at: now)
@@ -95,7 +108,15 @@ public final class ProxyAccess: Sendable {
         throttle.withLock { $0.failed(guess, from: peer.network, at: now) }
     }
 
-    private enum Reason: String, CaseIterable { case password, throttled, denied }
+    /// Why a client was not let in.
+    enum Reason: String, CaseIterable {
+        case password, throttled, denied
+        /// It kept the others waiting.
+        case late, crowded
+    }
+
+    /// A client that was let in to wait had to go.
+    func turnedAway(_ reason: Reason) { count(reason) }
 
     private func count(_ reason: Reason) { failures.with([reason.rawValue]).add() }
 }

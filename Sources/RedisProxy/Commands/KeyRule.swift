@@ -51,6 +51,10 @@ public enum KeyRule: Sendable, Equatable {
         case .range(let first, let last, let step):
             let end = last < 0 ? words.count + Int(last) : Int(last)
             guard Int(first) <= end, end < words.count else { return false }
+            guard end > Int(first) else {
+                keys.append(end)
+                return true
+            }
             for index in stride(from: Int(first), through: end, by: Int(step)) { keys.append(index) }
             return true
         case .counted(let place): return appendCounted(at: Int(place), words, bytes, &keys)

@@ -88,7 +88,7 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
 
     private func connect() {
         guard !hasEnded, connection == nil else { return }
-        guard let fresh = node.connect(on: relay.loop) else { return retry() }
+        guard let fresh = relay.connect(to: node) else { return retry() }
         fresh.owner = self
         (connection, skimmer, lastHeardMs) = (fresh, ReplySkimmer(), relay.loop.nowMs)
         let greeting = relay.greeting(for: Identity())

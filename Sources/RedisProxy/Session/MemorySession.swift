@@ -4,6 +4,7 @@ import Runtime
 final class MemorySession: StreamOwner {
     private let client: StreamConnection
     private let redis: MemoryRedis
+    private var admission: ClientAdmission
     private let id: Int
     private let ended: (MemorySession) -> Void
     private var reader = CommandReader()
@@ -21,15 +22,25 @@ final class MemorySession: StreamOwner {
     private static let mostUnsentBytes = 1 << 20
     private static let mostQueued = 100_000
 
-    init(_ client: StreamConnection, _ redis: MemoryRedis, id: Int, ended: @escaping (MemorySession) -> Void) {
+    init(
+        _ client: StreamConnection, _ redis: MemoryRedis, _ admission: ClientAdmission, id: Int,
+        ended: @escaping (MemorySession) -> Void
+    ) {
         self.client = client
         self.redis = redis
+        self.admission = admission
+        reader.isAuthenticated = !admission.mustAuthenticate
         self.id = id
         self.ended = ended
     }
 
+    func secured(_ connection: StreamConnection) { admission.secured() }
     func received(_ connection: StreamConnection) { advance() }
-    func closed(_ connection: StreamConnection) { ended(self) }
+    func closed(_ connection: StreamConnection) {
+        admission.ended()
+        ended(self)
+    }
+
     func drained(_ connection: StreamConnection) {
         isHeldBack = false
         client.resume()
@@ -72,6 +83,9 @@ final class MemorySession: StreamOwner {
     }
 
     private func run(_ words: [Range<Int>], in bytes: Span<UInt8>) {
+        guard admission.admits(bytes.extracting(words[0])) else {
+            return client.send { $0.append(error: ClientAccess.required) }
+        }
         let command = CommandTable.shared.command(words, in: bytes)
         if queue == nil, command?.lane == .shared || command?.lane == .slow {
             var reply: [UInt8] = []
@@ -110,18 +124,15 @@ final class MemorySession: StreamOwner {
             client.closeWhenSent()
         case "reset":
             (queue, watched, database, version, name) = (nil, [], 0, .two, [])
+            admission.reset()
+            reader.isAuthenticated = !admission.mustAuthenticate
             reply.append(status: "RESET")
         case _ where queue != nil: enqueue(words, &reply)
         case "unwatch":
             watched = []
             reply.append(status: "OK")
         case "hello": hello(words, &reply)
-        case "auth":
-            reply.append(
-                error: """
-                    ERR AUTH <password> called without any password configured for the default user. \
-                    Are you sure your configuration is correct?
-                    """)
+        case "auth": authenticate(words, &reply)
         case "client": answerClient(words, &reply)
         default:
             var text: [UInt8] = []
@@ -158,15 +169,41 @@ final class MemorySession: StreamOwner {
             transaction: commands, unlessChanged: conditions, database: &database, version: version, reply: &reply)
     }
 
-    private func hello(_ words: [[UInt8]], _ reply: inout [UInt8]) {
-        if words.count > 1 {
-            switch Int(String(decoding: words[1], as: UTF8.self)) {
-            case 2?: version = .two
-            case 3?: version = .three
-            case nil: return reply.append(error: "ERR Protocol version is not an integer or out of range")
-            default: return reply.append(error: "NOPROTO unsupported protocol version")
-            }
+    private func authenticate(_ words: [[UInt8]], _ reply: inout [UInt8]) {
+        let request: AuthRequest
+        do throws(HelloRequest.Fault) { request = try AuthRequest(words) } catch {
+            return reply.append(error: error.reply)
         }
+        if let refusal = judge(user: request.user, password: request.password) { return reply.append(error: refusal) }
+        reply.append(status: "OK")
+    }
+
+    /// - Returns: what to reply instead when the client is not who it says.
+    private func judge(user: [UInt8]?, password: [UInt8]) -> String? {
+        switch admission.judge(user: user, password: password) {
+        case .accepted(let user):
+            admission.authenticated(as: user)
+            reader.isAuthenticated = true
+            return nil
+        case .refused(let reply): return reply
+        case .askRedis: preconditionFailure("there is no Redis to ask")
+        }
+    }
+
+    private func hello(_ words: [[UInt8]], _ reply: inout [UInt8]) {
+        let request: HelloRequest
+        do throws(HelloRequest.Fault) { request = try HelloRequest(words) } catch {
+            return reply.append(error: error.reply)
+        }
+        if let credentials = request.credentials {
+            if let refusal = judge(user: credentials.user, password: credentials.password) {
+                return reply.append(error: refusal)
+            }
+        } else if admission.mustAuthenticate {
+            return reply.append(error: HelloRequest.needsCredentials)
+        }
+        if let version = request.version { self.version = version }
+        if let name = request.name { self.name = name }
         HelloReply.append(version, id: id, to: &reply)
     }
 

@@ -7,6 +7,8 @@ final class OwnConnection {
     private let relay: Relay
     private let lane: Lane
     private let upstream: Upstream
+    /// The client had to say who it is: what would change that, or cannot be understood, ends it.
+    private let isGuarded: Bool
     private var reader = CommandReader()
     /// After bytes that are no command, Redis is left to say so.
     private var isOpaque = false
@@ -14,6 +16,13 @@ final class OwnConnection {
     private var unsettled: [(settlement: Settlement, sentMs: Int)] = []
     private var isCatchingUp = false
     private var hasEnded = false
+    /// What was passed on lately, and may not have been carried out yet.
+    private var claims: [(claim: WriteScope, sentMs: Int)] = []
+    /// What the command at hand has claimed, while it waits for pending writes.
+    private var claim: WriteScope?
+    private var isFlushing = false
+    /// More of what the client sends can be taken.
+    var goOn: (() -> Void)?
 
     private static let mostUnsentBytes = 1 << 20
     /// A reply takes no longer than this to come; later changes are told of by the feed alone.
@@ -22,8 +31,12 @@ final class OwnConnection {
     /// - Parameters:
     ///   - upstream: lent by the lane; what others asked there is still answered to them.
     ///   - name: that the client has given itself; nil where the connection has it.
-    init(_ client: StreamConnection, _ relay: Relay, _ lane: Lane, on upstream: Upstream, name: [UInt8]?) {
+    init(
+        _ client: StreamConnection, _ relay: Relay, _ lane: Lane, on upstream: Upstream, name: [UInt8]?,
+        isGuarded: Bool
+    ) {
         self.client = client
+        self.isGuarded = isGuarded
         self.relay = relay
         self.lane = lane
         self.upstream = upstream
@@ -36,28 +49,122 @@ final class OwnConnection {
     /// - Returns: how many bytes were taken.
     func take(_ input: Span<UInt8>) -> Int {
         var taken = 0
-        while !isOpaque, taken < input.count, upstream.unsentBytes < Self.mostUnsentBytes {
+        while !isOpaque, !isFlushing, taken < input.count, upstream.unsentBytes < Self.mostUnsentBytes {
             let rest = input.extracting(droppingFirst: taken)
-            switch reader.next(in: rest) {
+            let step = reader.next(in: rest)
+            guard !isGuarded || isHarmless(step, rest) else {
+                client.closeWhenSent()
+                return input.count
+            }
+            switch step {
             case .incomplete: return taken
             case .empty(let length), .inline(let length):
                 note(Settlement.caughtUp)
                 pass(rest.extracting(first: length))
                 taken += length
             case .command(let length):
+                guard admit(in: rest) else { return taken }
                 note(settlement(in: rest))
                 pass(rest.extracting(first: length))
                 taken += length
             case .failed: isOpaque = true
             }
         }
-        if isOpaque {
+        if isOpaque, !isFlushing {
+            // Redis may see commands in it where none are seen here.
+            note(.everything)
             pass(input.extracting(droppingFirst: taken))
             taken = input.count
         }
         if upstream.unsentBytes >= Self.mostUnsentBytes { client.pause() }
         return taken
     }
+
+    /// Whether a client that had to say who it is stays who it is.
+    private func isHarmless(_ step: CommandReader.Step, _ bytes: Span<UInt8>) -> Bool {
+        switch step {
+        case .incomplete, .empty: return true
+        case .command: return !ClientAccess.isAboutAccess(bytes.extracting(reader.arguments[0]))
+        case .inline:
+            let rewritten = reader.rewritten
+            return !ClientAccess.isAboutAccess(rewritten.span.extracting(reader.arguments[0]))
+        case .failed: return false
+        }
+    }
+
+    // MARK: Pending writes
+
+    /// Whether the command can be passed on: not while writes are pending for what it touches.
+    private func admit(in bytes: Span<UInt8>) -> Bool {
+        guard let gate = relay.gate else { return true }
+        if let claim {
+            remember(claim, gate)
+            return true
+        }
+        let command = CommandTable.shared.command(reader.arguments, in: bytes)
+        let scope = scope(of: command, in: bytes)
+        let claim = gate.claim(scope)
+        let own = Returning(connection: self)
+        let waits = gate.whenFlushed(scope, database: nil, on: relay.loop) { end in own.connection.flushed(end) }
+        guard waits else {
+            remember(claim, gate)
+            return true
+        }
+        self.claim = claim
+        isFlushing = true
+        client.pause()
+        return false
+    }
+
+    /// Which database the client has selected, and what its transaction holds, is not known here.
+    private func scope(of command: Command?, in bytes: Span<UInt8>) -> WriteScope {
+        guard let command else { return .everything }
+        guard command.lane == .transaction, bytes.isWord("exec", reader.arguments[0]) else {
+            return WriteScope(command, reader.arguments, in: bytes)
+        }
+        return .everything
+    }
+
+    /// Replies are not told from messages here: after a while, it has been carried out.
+    private func remember(_ claim: WriteScope, _ gate: WriteGate) {
+        self.claim = nil
+        if case .none = claim { return }
+        claims.append((claim, relay.loop.nowMs))
+        guard claims.count == 1 else { return }
+        forgetClaims(gate)
+    }
+
+    private func forgetClaims(_ gate: WriteGate) {
+        let pastMs = relay.loop.nowMs - Self.settlingMs
+        let old = claims.prefix { $0.sentMs <= pastMs }
+        for (claim, _) in old { gate.release(claim) }
+        claims.removeFirst(old.count)
+        guard let next = claims.first else { return }
+        relay.loop.after(milliseconds: next.sentMs - pastMs) { [weak self] in self?.forgetClaims(gate) }
+    }
+
+    private func flushed(_ end: WriteBehind.FlushEnd) {
+        guard !hasEnded else { return }
+        isFlushing = false
+        // An error would have to find its place among replies that are not told apart here.
+        if case .failed = end { return client.closeWhenSent() }
+        client.resume()
+        goOn?()
+    }
+
+    private func releaseClaims() {
+        guard let gate = relay.gate else { return }
+        for (claim, _) in claims { gate.release(claim) }
+        if let claim { gate.release(claim) }
+        (claims, claim) = ([], nil)
+    }
+
+    /// A connection on its way through another thread, which does not touch it.
+    private struct Returning: @unchecked Sendable {
+        let connection: OwnConnection
+    }
+
+    // MARK: Passing
 
     private func settlement(in bytes: Span<UInt8>) -> Settlement {
         let command = CommandTable.shared.command(reader.arguments, in: bytes)
@@ -77,7 +184,7 @@ final class OwnConnection {
     /// What Redis says.
     func passed(_ bytes: Span<UInt8>) {
         let mayHoldUnnamed = settle()
-        guard mayHoldUnnamed, let feed = upstream.node.feed, feed.isLive else { return answer(bytes) }
+        guard mayHoldUnnamed, let feed = upstream.node.feed else { return answer(bytes) }
         isCatchingUp = true
         upstream.pause()
         let copy = bytes.copy(0..<bytes.count)
@@ -106,7 +213,7 @@ final class OwnConnection {
         return mayHoldUnnamed
     }
 
-    func upstreamDrained() { client.resume() }
+    func upstreamDrained() { if !isFlushing { client.resume() } }
     func clientDrained() { if !isCatchingUp { upstream.resume() } }
 
     /// The client sends no more: so Redis is told, which answers what it was sent and closes.
@@ -121,6 +228,7 @@ final class OwnConnection {
     /// The client has gone.
     func end() {
         hasEnded = true
+        releaseClaims()
         lane.discard(upstream)
     }
 }

@@ -9,7 +9,7 @@ import Runtime
 /// (`OwnConnection`).
 final class RelaySession: StreamOwner {
     /// Why nothing more is read from the client.
-    private enum Hold {
+    enum Hold {
         case nothing
         /// It has so much under way, or so much unread.
         case congestion
@@ -21,7 +21,8 @@ final class RelaySession: StreamOwner {
 
     private let client: StreamConnection
     let relay: Relay
-    private var identity: Identity
+    private var admission: ClientAdmission
+    private(set) var identity: Identity
     private(set) var lane: Lane
     let number: Int
     /// As the client has named itself.
@@ -33,8 +34,8 @@ final class RelaySession: StreamOwner {
     /// It may not be as it was lent.
     private var isLeaseSpent = false
     private var reader = CommandReader()
-    private(set) var order = ReplyOrder()
-    private var hold = Hold.nothing
+    var order = ReplyOrder()
+    var hold = Hold.nothing
     private var isAdvancing = false
     private var isEnding = false
     /// The client sends no more, and may still read.
@@ -45,6 +46,15 @@ final class RelaySession: StreamOwner {
     private(set) var current: Upstream?
     /// Somebody else's fetch brought nothing: the next command fetches for itself.
     private var hasFollowedInVain = false
+    /// Writes that were taken and are on their way to the log, and their keys (`Settlement.mask`).
+    var accepting = 0
+    var acceptingMask: UInt64 = 0
+    /// What the command at hand, which waits or is about to be passed on, has claimed.
+    var claim: WriteScope?
+    /// Why it cannot be passed on.
+    var refusal: String?
+    /// What the commands of the transaction touch.
+    var transactionScope = WriteScope.none
     /// Own writes under way, and what they may touch (`Settlement.mask`).
     private var unsettledWrites = 0
     private var unsettledMask: UInt64 = 0
@@ -64,11 +74,13 @@ final class RelaySession: StreamOwner {
     private static let mostUnsentBytes = 1 << 20
     /// What the replies under way may come to, as far as can be foreseen.
     private static let mostExpectedBytes = 2 << 20
-    private static let unknownReplyBytes = 32 << 10
+    private static let unknownReplyBytes = 128 << 10
 
-    init(_ client: StreamConnection, _ relay: Relay, number: Int) {
+    init(_ client: StreamConnection, _ relay: Relay, _ admission: ClientAdmission, number: Int) {
         self.client = client
         self.relay = relay
+        self.admission = admission
+        reader.isAuthenticated = !admission.mustAuthenticate
         self.number = number
         identity = Identity(database: relay.options.database)
         lane = relay.enter(identity)
@@ -76,6 +88,7 @@ final class RelaySession: StreamOwner {
 
     // MARK: The client's connection
 
+    func secured(_ connection: StreamConnection) { admission.secured() }
     func received(_ connection: StreamConnection) { advance() }
 
     func ended(_ connection: StreamConnection) {
@@ -97,7 +110,9 @@ final class RelaySession: StreamOwner {
         if let lease { lane.discard(lease) }
         (own, transaction, lease, held) = (nil, nil, nil, nil)
         detours.removeAll()
+        releaseClaim()
         relay.leave(lane)
+        admission.ended()
         relay.forget(self)
     }
 
@@ -125,6 +140,7 @@ final class RelaySession: StreamOwner {
             while client.isOpen, !isEnding {
                 let rest = input.extracting(droppingFirst: taken)
                 if let own { return taken + own.take(rest) }
+                // What comes next may be for another identity, about which Redis is being asked.
                 if case .event = hold { return taken }
                 guard !isCongested else {
                     hold = .congestion
@@ -151,8 +167,14 @@ final class RelaySession: StreamOwner {
         case .inline(let length):
             let rewritten = reader.rewritten
             return run(reader.arguments, rewritten.span) ? length : nil
-        case .failed:
-            // Redis itself says what is wrong with it.
+        case .failed(let fault):
+            guard !admission.isGuarded else {
+                answer { fault.append(to: &$0) }
+                endWhenAnswered()
+                return nil
+            }
+            // Redis itself says what is wrong with it. It may have to wait, and is looked at from its first byte again.
+            reader = CommandReader()
             _ = takeOwn(transaction?.upstream)
             return nil
         }
@@ -169,9 +191,29 @@ final class RelaySession: StreamOwner {
     /// - Returns: false when the command has to wait; it will be looked at again.
     private func run(_ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
         let command = CommandTable.shared.command(words, in: bytes)
+        guard admission.admits(bytes.extracting(words[0])) || command?.lane == .refused else {
+            answer { $0.append(error: ClientAccess.required) }
+            return true
+        }
         if let cluster = relay.cluster { return run(command, words, bytes, in: cluster) }
+        guard let gate = relay.gate else { return route(command, words, bytes) }
+        switch admit(command, words, bytes, gate) {
+        case .done: return true
+        case .wait: return false
+        case .go:
+            let isDone = route(command, words, bytes)
+            if isDone { releaseClaim() }
+            return isDone
+        }
+    }
+
+    private func route(_ command: Command?, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
         if transaction != nil { return runInTransaction(command, words, bytes) }
-        guard let command, relay.features.isOn(.pipelining) else { return takeOwn() }
+        guard let command else { return takeOwn() }
+        guard
+            relay.features.isOn(.pipelining) || ClientAccess.isAboutAccess(bytes.extracting(words[0]))
+                || admission.mustAuthenticate
+        else { return takeOwn() }
         switch command.lane {
         case .shared, .slow:
             guard command.has(.container) else { return ask(command, words, bytes, on: relay.home) }
@@ -278,7 +320,7 @@ final class RelaySession: StreamOwner {
     }
 
     /// A session on its way through another thread, which does not touch it.
-    private struct Returning: @unchecked Sendable {
+    struct Returning: @unchecked Sendable {
         let session: RelaySession
         init(_ session: RelaySession) { self.session = session }
     }
@@ -324,6 +366,8 @@ final class RelaySession: StreamOwner {
         }
         if !before.isNone { relay.reader?.local.apply(before) }
         relay.metrics.received(pending.family)
+        if let claim { (pending.claim, self.claim) = (claim, nil) }
+        relay.writeSent(after, command, identity)
         upstream.ask(bytes, pending)
     }
 
@@ -427,9 +471,12 @@ final class RelaySession: StreamOwner {
             hold = .order
             return false
         }
-        let own = upstream ?? lane.lease(on: node ?? anyNode)
-        self.own = OwnConnection(client, relay, lane, on: own, name: upstream == nil ? name : nil)
+        own = OwnConnection(
+            client, relay, lane, on: upstream ?? lane.lease(on: node ?? anyNode), name: upstream == nil ? name : nil,
+            isGuarded: admission.isGuarded)
         transaction = nil
+        releaseClaim()
+        own?.goOn = { [weak self] in self?.goOn() }
         // From here on it says itself when the client has to wait.
         client.resume()
         hold = .event
@@ -444,9 +491,11 @@ final class RelaySession: StreamOwner {
 
     func runOfSession(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
         switch SessionCommand(command, words, in: bytes, identity) {
-        case .become(let identity, _, _) where identity.database != 0 && relay.cluster != nil:
+        case .become(let identity, _) where identity.database != 0 && relay.cluster != nil:
             answer { $0.append(error: "ERR SELECT is not allowed in cluster mode") }
-        case .become(let identity, let question, let name): return become(identity, question, name)
+        case .become(let identity, let question): return become(identity, question)
+        case .authenticate(let request): return authenticate(request, bytes)
+        case .greet(let request): return greet(request)
         case .setName(let name):
             self.name = name
             answer { $0.append(status: "OK") }
@@ -464,12 +513,72 @@ final class RelaySession: StreamOwner {
         return true
     }
 
+    private func authenticate(_ request: AuthRequest, _ bytes: Span<UInt8>) -> Bool {
+        guard order.inFlight == 0 else {
+            hold = .order
+            return false
+        }
+        switch admission.judge(user: request.user, password: request.password) {
+        case .refused(let reply): answer { $0.append(error: reply) }
+        case .accepted(let user):
+            authenticated(as: user)
+            answer { $0.append(status: "OK") }
+        case .askRedis:
+            let given = Credentials(user: request.user, password: request.password)
+            return become(identity.with(given, relay.options), bytes.copy(0..<bytes.count), .given(given))
+        }
+        return true
+    }
+
+    private func greet(_ request: HelloRequest) -> Bool {
+        guard order.inFlight == 0 else {
+            hold = .order
+            return false
+        }
+        var other = identity
+        if let version = request.version { other.version = version }
+        guard let credentials = request.credentials else {
+            guard !admission.mustAuthenticate else {
+                answer { $0.append(error: HelloRequest.needsCredentials) }
+                return true
+            }
+            return become(other, request.question(withCredentials: false), name: request.name)
+        }
+        switch admission.judge(user: credentials.user, password: credentials.password) {
+        case .refused(let reply): answer { $0.append(error: reply) }
+        case .accepted(let user):
+            return become(other, request.question(withCredentials: false), .accepted(user), name: request.name)
+        case .askRedis:
+            let given = Credentials(user: credentials.user, password: credentials.password)
+            return become(
+                other.with(given, relay.options), request.question(withCredentials: true), .given(given),
+                name: request.name)
+        }
+        return true
+    }
+
+    private func authenticated(as user: [UInt8]) {
+        admission.authenticated(as: user)
+        reader.isAuthenticated = true
+    }
+
+    /// Whether a client says who it is, when it becomes another.
+    private enum Proof {
+        case none
+        /// The proxy has found it right.
+        case accepted([UInt8])
+        /// Redis is to judge.
+        case given(Credentials)
+    }
+
     /// Speaks for another identity, once Redis has agreed.
     ///
     /// - Parameters:
     ///   - question: that Redis agrees to; it leaves a connection of that identity as it is.
     ///   - name: that the client takes with it; nil to keep the one it has.
-    private func become(_ identity: Identity, _ question: [UInt8], _ name: [UInt8]?) -> Bool {
+    private func become(
+        _ identity: Identity, _ question: [UInt8], _ proof: Proof = .none, name: [UInt8]? = nil
+    ) -> Bool {
         guard order.inFlight == 0 else {
             hold = .order
             return false
@@ -479,24 +588,56 @@ final class RelaySession: StreamOwner {
         let number = order.begin()
         let connections = lane.connections(to: anyNode)
         let fast = connections.fast[self.number % connections.fast.count]
-        let length = question.count
+        var takesAnyPassword = false
+        if admission.mustAuthenticate, case .given(let given) = proof, let user = given.user {
+            // A user of Redis without a password accepts every one, which is not what a password was asked for. If it
+            // does, the connection is that user's already.
+            fast.ask(Credentials(user: user, password: Self.nobodysPassword()).command) { reply, kind in
+                takesAnyPassword = reply != nil && kind != .error
+            }
+        }
         fast.ask(question) { [self] reply, kind in
-            var reply = reply
-            if reply == nil { reply = relay.agree(to: identity, insteadOfRedis: question, number: self.number) }
-            if reply != nil, kind != .error || reply?.first != UInt8(ascii: "-"), client.isOpen {
+            var refusal: [UInt8] = []
+            var (reply, isAgreed) = (reply, reply != nil && kind != .error)
+            if reply == nil {
+                // Of credentials only the proxy's own get here, which are right as far as it knows.
+                reply = relay.agree(to: identity, insteadOfRedis: question, number: self.number)
+                isAgreed = reply != nil
+            }
+            if isAgreed, client.isOpen, !takesAnyPassword {
                 relay.leave(self.lane)
                 (self.lane, self.identity) = (lane, identity)
                 if let name { self.name = name }
+                switch proof {
+                case .none: break
+                case .accepted(let user): authenticated(as: user)
+                case .given(let given): authenticated(as: given.user ?? ProxyUsers.standard)
+                }
             } else {
                 relay.leave(lane)
+                if case .given(let given) = proof, let reply, kind == .error, Self.isWrongPassword(reply) {
+                    admission.refusedByRedis(given)
+                }
+                refusal.append(error: takesAnyPassword ? Self.needsPassword : RelayText.unreachable)
             }
-            var refusal: [UInt8] = []
-            refusal.append(error: RelayText.unreachable)
-            let text = reply ?? refusal
+            let text = takesAnyPassword ? refusal : reply ?? refusal
             answer(number, text.span)
             goOn()
         }
-        return length > 0
+        return true
+    }
+
+    private static let needsPassword = "DENIED This user of Redis has no password, and clients of this proxy need one."
+
+    /// One that is nobody's.
+    private static func nobodysPassword() -> [UInt8] {
+        var dice = SystemRandomNumberGenerator()
+        return Array("\(dice.next())-\(dice.next())".utf8)
+    }
+
+    /// As newer and older Redis say it.
+    private static func isWrongPassword(_ reply: [UInt8]) -> Bool {
+        reply.starts(with: "-WRONGPASS".utf8) || reply.starts(with: "-ERR invalid password".utf8)
     }
 
     private func reset() -> Bool {
@@ -508,6 +649,8 @@ final class RelaySession: StreamOwner {
         identity = Identity(database: relay.options.database)
         lane = relay.enter(identity)
         name = []
+        admission.reset()
+        reader.isAuthenticated = !admission.mustAuthenticate
         answer { $0.append(status: "RESET") }
         return true
     }
@@ -568,7 +711,7 @@ final class RelaySession: StreamOwner {
     }
 
     /// Nothing more is read; the connection closes after the last reply.
-    private func endWhenAnswered() {
+    func endWhenAnswered() {
         isEnding = true
         if order.inFlight == 0 { client.closeWhenSent() }
     }

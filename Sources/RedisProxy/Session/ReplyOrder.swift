@@ -12,6 +12,8 @@ struct ReplyOrder {
     private(set) var earlyBytes = 0
 
     var inFlight: Int { next - oldest }
+    /// Of those, commands whose replies have not come.
+    var unanswered: Int { inFlight - early.count }
 
     /// A command without a reply yet.
     mutating func begin() -> Int {

@@ -4,7 +4,9 @@ import Runtime
 /// state itself, where it can.
 enum SessionCommand {
     /// Speak for another identity if Redis agrees to the question, which does not change a connection that does already.
-    case become(Identity, question: [UInt8], name: [UInt8]?)
+    case become(Identity, question: [UInt8])
+    case authenticate(AuthRequest)
+    case greet(HelloRequest)
     case setName([UInt8])
     case tellName
     case refuse(String)
@@ -31,8 +33,14 @@ enum SessionCommand {
         }
         switch "\(command.name)" {
         case "select": self.init(select: words, bytes, identity)
-        case "auth": self.init(auth: words, bytes, identity)
-        case "hello": self.init(hello: words, bytes, identity)
+        case "auth":
+            self.init(words.map { bytes.copy($0) }) { words throws(HelloRequest.Fault) in
+                .authenticate(try AuthRequest(words))
+            }
+        case "hello":
+            self.init(words.map { bytes.copy($0) }) { words throws(HelloRequest.Fault) in
+                .greet(try HelloRequest(words))
+            }
         case "quit": self = .quit
         case "reset": self = .reset
         default: self = .ofTheConnection
@@ -43,19 +51,10 @@ enum SessionCommand {
         switch "\(command.name)" {
         case "getname": self = .tellName
         case "setname":
-            self = Self.isName(bytes.extracting(words[2])) ? .setName(bytes.copy(words[2])) : .refuse(Self.badName)
+            let name = bytes.copy(words[2])
+            self = HelloRequest.isName(name) ? .setName(name) : .refuse(HelloRequest.badName)
         default: self = .ofTheConnection
         }
-    }
-
-    private static let badName = "ERR Client names cannot contain spaces, newlines or special characters."
-
-    /// Redis takes what can be seen in a list of clients.
-    private static func isName(_ name: Span<UInt8>) -> Bool {
-        for index in 0..<name.count where name[index] < UInt8(ascii: "!") || name[index] > UInt8(ascii: "~") {
-            return false
-        }
-        return true
     }
 
     private init(select words: [Range<Int>], _ bytes: Span<UInt8>, _ identity: Identity) {
@@ -67,60 +66,10 @@ enum SessionCommand {
         }
         var other = identity
         other.database = database
-        self = .become(other, question: bytes.copy(0..<bytes.count), name: nil)
+        self = .become(other, question: bytes.copy(0..<bytes.count))
     }
 
-    private init(auth words: [Range<Int>], _ bytes: Span<UInt8>, _ identity: Identity) {
-        guard words.count <= 3 else {
-            self = .refuse("ERR syntax error")
-            return
-        }
-        var other = identity
-        other.credentials = Credentials(
-            user: words.count == 3 ? bytes.copy(words[1]) : nil, password: bytes.copy(words[words.count - 1]))
-        self = .become(other, question: bytes.copy(0..<bytes.count), name: nil)
-    }
-
-    /// `HELLO [version [AUTH user password] [SETNAME name]]`: the name stays here, the rest is for Redis to answer.
-    private init(hello words: [Range<Int>], _ bytes: Span<UInt8>, _ identity: Identity) {
-        var other = identity
-        var name: [UInt8]?
-        var question: [[UInt8]] = [Array("HELLO".utf8)]
-        if words.count > 1 {
-            guard let number = bytes.strictInteger(in: words[1]) else {
-                self = .refuse("ERR Protocol version is not an integer or out of range")
-                return
-            }
-            guard let version = RESPVersion(rawValue: number) else {
-                self = .refuse("NOPROTO unsupported protocol version")
-                return
-            }
-            other.version = version
-            question.append(bytes.copy(words[1]))
-        }
-        var place = 2
-        while place < words.count {
-            if bytes.isWord("auth", words[place]), place + 2 < words.count {
-                other.credentials = Credentials(
-                    user: bytes.copy(words[place + 1]), password: bytes.copy(words[place + 2]))
-                question += [Array("AUTH".utf8), bytes.copy(words[place + 1]), bytes.copy(words[place + 2])]
-                place += 3
-            } else if bytes.isWord("setname", words[place]), place + 1 < words.count {
-                guard Self.isName(bytes.extracting(words[place + 1])) else {
-                    self = .refuse(Self.badName)
-                    return
-                }
-                name = bytes.copy(words[place + 1])
-                place += 2
-            } else {
-                let option = String(decoding: bytes.copy(words[place]), as: UTF8.self)
-                self = .refuse("ERR Syntax error in HELLO option '\(option)'")
-                return
-            }
-        }
-        var text: [UInt8] = []
-        text.append(arrayOf: question.count)
-        for word in question { text.append(bulk: word.span) }
-        self = .become(other, question: text, name: name)
+    private init(_ words: [[UInt8]], _ read: ([[UInt8]]) throws(HelloRequest.Fault) -> SessionCommand) {
+        do throws(HelloRequest.Fault) { self = try read(words) } catch { self = .refuse(error.reply) }
     }
 }

@@ -5,6 +5,13 @@ struct Identity: Hashable, Sendable {
     /// Nil for the proxy's own.
     var credentials: Credentials?
 
+    /// The same for a user that a client has named: the proxy's own is no other.
+    func with(_ given: Credentials, _ options: RelayOptions) -> Identity {
+        var other = self
+        other.credentials = options.credentials?.isSame(as: given) == true ? nil : given
+        return other
+    }
+
     /// What is kept locally was read with the proxy's own rights, so only those who have the same may see it.
     var mayShareLocalLevel: Bool { credentials == nil && database < EntryKey.mostDatabases }
 }
@@ -15,7 +22,19 @@ struct Credentials: Hashable, Sendable {
     let user: [UInt8]?
     let password: [UInt8]
 
+    /// Whether it is the same user with the same password.
+    func isSame(as other: Credentials) -> Bool {
+        password == other.password && (user ?? ProxyUsers.standard) == (other.user ?? ProxyUsers.standard)
+    }
+
     /// The `AUTH` that says so.
+    var command: [UInt8] {
+        var bytes: [UInt8] = []
+        append(to: &bytes)
+        return bytes
+    }
+
+    /// The same, added to others.
     func append(to bytes: inout [UInt8]) {
         bytes.append(arrayOf: user == nil ? 2 : 3)
         bytes.append(bulk: "AUTH")

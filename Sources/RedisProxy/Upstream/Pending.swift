@@ -17,6 +17,8 @@ struct Pending {
     /// The whole command, where somebody else may answer in Redis' place.
     var command: [UInt8] = []
     var settlement = Settlement.none
+    /// No writes to it are taken until the reply is here.
+    var claim = WriteScope.none
     /// May have been carried out when the connection is lost.
     var isWrite = false
     var family = Command.Family.unknown

@@ -24,7 +24,5 @@ final class RedisNode: CustomStringConvertible {
         feed?.reconnect()
     }
 
-    func connect(on loop: EventLoop) -> StreamConnection? { address?.connect(on: loop) }
-
     var description: String { address?.description ?? "nowhere" }
 }

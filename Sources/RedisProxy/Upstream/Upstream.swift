@@ -4,7 +4,7 @@ import Runtime
 /// that has gone keeps its place there, so that its reply goes to nobody else. Connects when it is first asked, and again
 /// after it was lost. For the loop's thread.
 final class Upstream: StreamOwner {
-    enum Use { case fast, slow, leased }
+    enum Use { case fast, slow, leased, writes }
 
     private unowned let relay: Relay
     let node: RedisNode
@@ -70,7 +70,7 @@ final class Upstream: StreamOwner {
     private func connected() -> StreamConnection? {
         if let connection { return connection }
         guard node.address != nil, node.breaker.mayConnect(nowMs: relay.loop.nowMs) else { return nil }
-        guard let fresh = node.connect(on: relay.loop) else {
+        guard let fresh = relay.connect(to: node) else {
             relay.failedToConnect(to: node)
             return nil
         }
@@ -151,9 +151,11 @@ final class Upstream: StreamOwner {
             pending.fetches.first??.take(reply, kind, nowMs: relay.loop.nowMs)
         }
         guard let session = pending.session else { return }
+        relay.gate?.release(pending.claim)
+        defer { relay.writeAnswered(pending.settlement, isError: kind == .error) }
         relay.note(pending, replyBytes: reply.count, isError: kind == .error)
         guard !pending.settlement.isNone else { return session.answer(pending.sequence, reply) }
-        if case .caughtUp = pending.settlement, let feed = node.feed, feed.isLive {
+        if case .caughtUp = pending.settlement, let feed = node.feed {
             let copy = reply.copy(0..<reply.count)
             return feed.whenCaughtUp(on: relay.loop) {
                 session.settled()
@@ -206,6 +208,8 @@ final class Upstream: StreamOwner {
         for fetch in pending.fetches { fetch?.abandon() }
         guard !pending.isLifetime, let session = pending.session else { return }
         if let errand = pending.errand, session.wasLost(pending, errand, on: node, hasLeft: mayHaveRun) { return }
+        relay.gate?.release(pending.claim)
+        relay.writeAnswered(pending.settlement, isError: true)
         if !pending.settlement.isNone {
             relay.reader?.local.apply(pending.settlement)
             session.settled()

@@ -131,6 +131,8 @@ struct PendingWrites: Sendable {
     /// Writes up to here are not left waiting.
     private var urgentThrough: UInt64 = 0
     private var flight: [PendingKey] = []
+    /// When it was sent.
+    private var departure = (nowMs: 0, wallMs: 0)
     private var backoff: Backoff?
     private var barriers = FlushBarriers()
 
@@ -318,6 +320,7 @@ struct PendingWrites: Sendable {
         // What had no room goes next time. What waits behind a write that leaves is pressed on again after it.
         urgent = urgent.filter { isReady($0) }
         guard !flight.isEmpty else { return nil }
+        departure = (nowMs, wallMs)
         flight.sort { $0.database < $1.database }
         return flight.map { key in
             guard let part = slots[key]?.leaving else { preconditionFailure("nothing leaves") }
@@ -332,6 +335,7 @@ struct PendingWrites: Sendable {
         for (index, key) in flight.enumerated() {
             guard let part = slots[key]?.leaving else { preconditionFailure("nothing leaves") }
             switch index < replies.count ? replies[index] : nil {
+            case .done where isLate(part.write, nowMs: nowMs): comeBack(key, part)
             case .done:
                 counts.flushed += 1
                 landed.append(key)
@@ -354,6 +358,15 @@ struct PendingWrites: Sendable {
         let waiting = barriers.removeAll()
         return waiting.isEmpty ? [] : [.fail(waiting, reason: failure)]
     }
+
+    /// Redis counts what is left of a lifetime from when it gets to the command. Where that may have been noticeably later
+    /// than it was sent, the write is sent again: with what is left now, or as a removal. Not for long, as it gets less.
+    private func isLate(_ write: PendingWrite, nowMs: Int) -> Bool {
+        guard case .lifetime(let end) = write.plan.expiry, end > departure.wallMs else { return false }
+        return nowMs - departure.nowMs > Self.latenessMs + (end - departure.wallMs) / 100
+    }
+
+    private static let latenessMs = 4
 
     /// Somebody has reached Redis: no need to leave it alone any longer.
     mutating func redisIsBack(nowMs: Int) { backoff?.untilMs = nowMs }

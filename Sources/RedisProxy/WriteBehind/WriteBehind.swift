@@ -159,6 +159,9 @@ public final class WriteBehind: Sendable {
         return refusal
     }
 
+    /// Whether nothing is pending. Costs next to nothing.
+    public var isAllFlushed: Bool { isIdle.load(ordering: .acquiring) }
+
     /// The newest acknowledged value of a key, as long as it is pending. Costs next to nothing while nothing is.
     public func overlay(_ key: PendingKey, wallMs: Int) -> Overlay {
         guard !isIdle.load(ordering: .acquiring) else { return .none }

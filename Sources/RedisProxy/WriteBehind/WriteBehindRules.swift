@@ -20,7 +20,7 @@ public struct WriteBehindRules: Sendable {
     public init(_ settings: Settings) throws(SettingsError) {
         flushInterval = try settings.read(
             "redis_proxy.write_behind.flush_interval", default: flushInterval,
-            "How long a write that was acknowledged may wait before it is sent to Redis.",
+            "How long a write that was acknowledged may wait before Redis has it, and those see it who read past the proxy.",
             in: .milliseconds(1)...(.seconds(3600)))
         batch = try settings.read(
             "redis_proxy.write_behind.batch", default: batch, "So many waiting keys are sent before that.",

@@ -359,6 +359,9 @@ public final class StreamConnection: LoopHandler {
         var wanted: Readiness = isPaused || hasEnded ? [] : .input
         if attempts != nil {
             wanted = .output
+        } else if willSend {
+            // The flush, which comes before the loop waits again, sees whether anything is left.
+            wanted.formUnion(interest.intersection(.output))
         } else if tls.map({ $0.unsentBytes > 0 }) ?? (sent < output.count) {
             wanted.insert(.output)
         }

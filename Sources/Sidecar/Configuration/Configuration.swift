@@ -47,7 +47,8 @@ struct Configuration {
         service = try ServiceSettings(settings)
         host = try HostSettings(settings)
         alerting = try AlertingSettings(settings, listen: web.listen.first)
-        proxies = try ProxySettings(settings, redis: targets.redis.first?.address)
+        proxies = try ProxySettings(
+            settings, redis: targets.redis.first?.address, stateFolder: alerting.stateFolder)
     }
 
     /// Reads the file that `--config` or `OUTRIGGER_CONFIG` names, the environment and the flags.

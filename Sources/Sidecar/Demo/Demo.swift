@@ -26,7 +26,7 @@ extension Command {
             throw error
         }
         let load = try DemoLoad.start(on: servers, configuration)
-        introduce(servers, configuration, port: await sidecar.addresses.first?.port ?? 0)
+        introduce(servers, configuration, web: await sidecar.addresses.first?.port ?? 0)
 
         let summary = Task {
             guard isatty(STDOUT_FILENO) == 1 else { return }
@@ -43,12 +43,27 @@ extension Command {
         return status
     }
 
-    private static func introduce(_ servers: DemoServers, _ configuration: DemoConfiguration, port: UInt16) {
+    private static func introduce(_ servers: DemoServers, _ configuration: DemoConfiguration, web: UInt16) {
         let postgres =
             servers.postgres.map { "throw-away, port \($0.port), under load" }
             ?? "yours, by DATABASE_URL; nothing is written"
         let redis =
             servers.redis.map { "throw-away, port \($0.port), under load" } ?? "yours, by REDIS_URL; nothing is written"
+        let carries = configuration.redisProxyPort.map { port in
+            """
+            and carries
+              Redis      through a proxy with a cache, port \(port), which the load uses
+
+            """
+        }
+        let tries = configuration.redisProxyPort.map { port in
+            """
+              redis-cli -p \(port)    Redis through the proxy; every Redis client can be pointed at it
+              http://127.0.0.1:\(web)/health/cache    what it answers itself, by class of keys
+              curl -X PUT http://127.0.0.1:\(web)/-/features/cache=off    the same without the cache; =on brings it back
+
+            """
+        }
         writeOutput(
             """
             Outrigger watches
@@ -56,12 +71,12 @@ extension Command {
               Redis      \(redis)
               PgBouncer  \(servers.pgbouncer.map { "throw-away, port \($0.port), between the load and Postgres" } ?? "none")
               a service  that reports its operations by StatsD to port \(configuration.statsdPort)
-            Open
-              http://127.0.0.1:\(port)/           what is here
-              http://127.0.0.1:\(port)/metrics    everything as Prometheus reads it
-              http://127.0.0.1:\(port)/api/v1/rules    the alert rules of ./alerts and their states
-              Grafana with the data source http://127.0.0.1:\(port) and the files of ./dashboards
-            Ctrl-C ends it and removes what it made.
+            \(carries ?? "")Open
+              http://127.0.0.1:\(web)/           what is here
+              http://127.0.0.1:\(web)/metrics    everything as Prometheus reads it
+              http://127.0.0.1:\(web)/api/v1/rules    the alert rules of ./alerts and their states
+              Grafana with the data source http://127.0.0.1:\(web) and the files of ./dashboards
+            \(tries ?? "")Ctrl-C ends it and removes what it made.
 
 
             """)

@@ -10,6 +10,8 @@ struct DemoConfiguration {
     /// Of the service's process, which the load writes.
     let pidFile: String
     let statsdPort: UInt16
+    /// Where the Redis proxy listens; nil without one.
+    let redisProxyPort: UInt16?
 
     /// - Parameter receiver: the port of a webhook that takes every alert.
     init(for servers: DemoServers, receiver: UInt16, _ invocation: Invocation) throws {
@@ -21,6 +23,17 @@ struct DemoConfiguration {
             "DATABASE_URL": servers.postgresURL, "REDIS_URL": servers.redisURL,
             "OUTRIGGER_STATSD_LISTEN_ADDRESS": "127.0.0.1:\(statsdPort)",
         ]
+        let proxy = invocation.value("redis_proxy.listen_address").flatMap { ListenAddress(setting: $0) }
+        if let proxy {
+            redisProxyPort = proxy.port
+        } else if servers.redis != nil {
+            let usual: UInt16 = 6380
+            let port = FreePort.isOpen(usual) ? FreePort.next() : usual
+            variables["OUTRIGGER_REDIS_PROXY_LISTEN_ADDRESS"] = "127.0.0.1:\(port)"
+            redisProxyPort = port
+        } else {
+            redisProxyPort = nil
+        }
         if let pgbouncer = servers.pgbouncer { variables["PGBOUNCER_URL"] = pgbouncer.url() }
         // The rules of the repository, when the demo is started in it.
         if Files.exists("alerts"), !invocation.has("alerting.rules") {
@@ -48,6 +61,14 @@ struct DemoConfiguration {
           host_resources: true
         history: {interval: 5s}
         performance: {interval: 5s}
+        cache:
+          max_bytes: 1MiB
+          compression_threshold: 1KiB
+          classes:
+            - {name: pages, match: ["page:*"], refresh_ahead: 0.2, on_failure: stale, share: 0.3}
+            - {name: sessions, match: ["session:*"], ttl: 2m, strategy: lru, share: 0.3}
+            # So little that something has to go now and then.
+            - {name: products, match: ["product:*"], strategy: wtinylfu, share: 0.17}
         alerting:
           evaluation_interval: 5s
           receivers: [{name: demo, webhook: {url: "http://127.0.0.1:\(receiver)/"}}]

@@ -1,4 +1,3 @@
-import Databases
 import LocalServers
 import Runtime
 
@@ -16,8 +15,12 @@ final class DemoLoad: Sendable {
         }
         var tasks: [Task<Void, Never>] = []
         if let port = servers.redis?.port {
-            let shopper = try RedisShopper(port: port)
-            tasks.append(Task { await shopper.shop() })
+            for _ in 0..<2 {
+                let shopper = try RedisShopper(port: configuration.redisProxyPort ?? port)
+                tasks.append(Task { await shopper.visit() })
+            }
+            let outsider = try RedisOutsider(port: port)
+            tasks.append(Task { await outsider.change() })
         }
         let service = try DemoService(statsdPort: configuration.statsdPort)
         tasks.append(Task { await service.serve() })
@@ -61,50 +64,5 @@ final class DemoLoad: Sendable {
         for task in tasks { task.cancel() }
         for task in tasks { await task.value }
         for process in pgbench { await process.stop() }
-    }
-}
-
-/// Behaves as a shop's service does towards its Redis: sessions that expire, counters, baskets, a queue, a stream.
-private actor RedisShopper {
-    private let thread = BlockingThread("demo-load")
-    private let address: RedisAddress
-    private var random = SystemRandomNumberGenerator()
-
-    nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
-
-    init(port: UInt16) throws { address = try RedisAddress(parsing: "redis://127.0.0.1:\(port)/0") }
-
-    func shop() async {
-        var connection: RedisConnection?
-        while !Task.isCancelled {
-            do {
-                let deadline = Deadline.after(.seconds(2))
-                let open = try connection ?? RedisConnection(to: address, clientName: "demo-shop", by: deadline)
-                connection = open
-                _ = try open.pipeline(visit(), by: deadline)
-            } catch {
-                // Somebody may stop the demo's Redis to see what the sidecar says; the load goes on when it is back.
-                connection = nil
-                Log.debug("demo load", ["error": "\(error)"])
-            }
-            try? await Task.sleep(for: .milliseconds(25))
-        }
-    }
-
-    /// What one page view asks of Redis. About one read in five misses.
-    private func visit() -> [RedisCommand] {
-        let visitor = Int.random(in: 0..<2000, using: &random)
-        let product = Int.random(in: 0..<500, using: &random)
-        return [
-            RedisCommand("GET", "session:\(visitor)"),
-            RedisCommand("SET", "session:\(visitor)", "{\"visitor\":\(visitor)}", "EX", "120"),
-            RedisCommand("HGETALL", "product:\(product)"),
-            RedisCommand("HSET", "product:\(product)", "price", "\(product % 90 + 10)", "stock", "\(visitor % 40)"),
-            RedisCommand("INCR", "views:\(product)"),
-            RedisCommand("ZINCRBY", "ranking", "1", "\(product)"),
-            RedisCommand("LPUSH", "mails", "\(visitor)"),
-            RedisCommand("LTRIM", "mails", "0", "99"),
-            RedisCommand("XADD", "orders", "MAXLEN", "~", "1000", "*", "product", "\(product)"),
-        ]
     }
 }

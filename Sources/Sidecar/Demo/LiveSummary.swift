@@ -29,7 +29,7 @@ struct LiveSummary {
             seriesCount += family.samples.count
             for sample in family.samples where sample.part == .value {
                 sums[family.metric.name, default: 0] += sample.value
-                for key in ["datname", "state", "cmd"] {
+                for key in ["datname", "state", "cmd", "source"] {
                     if let value = sample.labels[key] {
                         sums["\(family.metric.name)/\(value)", default: 0] += sample.value
                     }
@@ -42,9 +42,8 @@ struct LiveSummary {
         func rate(_ names: String...) -> Double {
             names.reduce(0) { $0 + max(0, (sums[$1] ?? 0) - (last[$1] ?? 0)) } / max(seconds, 0.001)
         }
-        func ratio(_ hit: String, _ miss: String) -> String {
-            let (hits, misses) = (rate(hit), rate(miss))
-            return hits + misses > 0 ? "\(Int(100 * hits / (hits + misses)))%" : "-"
+        func ratio(_ hits: Double, _ misses: Double) -> String {
+            hits + misses > 0 ? "\(Int(100 * hits / (hits + misses)))%" : "-"
         }
         func whole(_ value: Double) -> String { String(Int(value.rounded())) }
         func megabytes(_ name: String) -> String { "\(whole((sums[name] ?? 0) / 1e6)) MB" }
@@ -54,7 +53,7 @@ struct LiveSummary {
                 [
                     ("transactions/s", whole(rate("pg_stat_database_xact_commit", "pg_stat_database_xact_rollback"))),
                     ("active", whole(sums["pg_stat_activity_count/active"] ?? 0)),
-                    ("buffer hits", ratio("pg_stat_database_blks_hit", "pg_stat_database_blks_read")),
+                    ("buffer hits", ratio(rate("pg_stat_database_blks_hit"), rate("pg_stat_database_blks_read"))),
                     ("size", megabytes("pg_database_size_bytes")),
                 ]),
             row(
@@ -62,8 +61,21 @@ struct LiveSummary {
                 [
                     ("commands/s", whole(rate("redis_commands_processed_total"))),
                     ("clients", whole(sums["redis_connected_clients"] ?? 0)),
-                    ("key hits", ratio("redis_keyspace_hits_total", "redis_keyspace_misses_total")),
+                    ("key hits", ratio(rate("redis_keyspace_hits_total"), rate("redis_keyspace_misses_total"))),
                     ("memory", megabytes("redis_memory_used_bytes")),
+                ]),
+            row(
+                "cache", up: sums["outrigger_redis_proxy_tracking_up"],
+                [
+                    (
+                        "hits",
+                        ratio(
+                            rate("outrigger_cache_hits_total", "outrigger_cache_absent_hits_total"),
+                            rate("outrigger_cache_misses_total"))
+                    ),
+                    ("round trips saved/s", whole(rate("outrigger_redis_proxy_replies_total/local"))),
+                    ("entries", whole(sums["outrigger_cache_entries"] ?? 0)),
+                    ("memory", "\(whole((sums["outrigger_cache_resident_bytes"] ?? 0) / 1e3)) kB"),
                 ]),
             row(
                 "outrigger", up: 1,

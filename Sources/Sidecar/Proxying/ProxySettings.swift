@@ -6,65 +6,115 @@ import Runtime
 
 /// Where the proxies listen, and what stands behind them.
 struct ProxySettings: Sendable {
-    /// Nil for no Redis proxy.
-    let redisListen: ListenAddress?
-    /// Says as whom to speak, and where unless `topology` does. Nil for the Redis in memory.
-    let redis: RedisAddress?
+    /// Where the Redis proxy lets clients in, and whom.
+    let redisAccess: AccessSettings
+    /// Says as whom to speak, and where unless `topology` does.
+    private let redis: RedisAddress?
     /// How it is found.
-    let topology: TopologySettings
-    let memoryBytes: Int
-    let cache: CacheConfiguration
+    private let topology: TopologySettings
+    private let redisTLS: TLSClientSettings
+    private let memoryBytes: Int
+    private let cache: CacheConfiguration
+    private let writeBehind: WriteBehindRules
+    private let stateFolder: String?
 
-    /// - Parameter redis: the one that is watched, in front of which the proxy stands unless another is named.
-    init(_ settings: Settings, redis: RedisAddress?) throws(SettingsError) {
-        redisListen = try settings.read(
+    /// - Parameters:
+    ///   - redis: the one that is watched, in front of which the proxy stands unless another is named.
+    ///   - stateFolder: for what is hot, and the log of what Redis does not have yet.
+    init(_ settings: Settings, redis: RedisAddress?, stateFolder: String?) throws(SettingsError) {
+        let listen = try settings.read(
             "redis_proxy.listen_address", as: ListenAddress.self,
-            "Where the Redis proxy listens, such as 127.0.0.1:6380; loopback only. Off when not set.")
+            "Where the Redis proxy listens, such as 127.0.0.1:6380. Beyond loopback only with TLS and passwords. Off when not set."
+        )
+        self.redis = try Self.readUpstream(settings) ?? redis
+        redisTLS = try TLSClientSettings(settings, "redis_proxy.upstream_tls")
+        topology = try TopologySettings(settings)
+        let hasRedis = self.redis != nil || topology.isFound
+        redisAccess = try AccessSettings(settings, listeningOn: listen, hasRedis: hasRedis)
         memoryBytes = try settings.read(
             "redis_proxy.memory_bytes", default: ByteCount(64 << 20),
             "Without a Redis behind it, or while it is gone, the proxy is a small one itself and holds so much.",
             in: ByteCount(1 << 20)...ByteCount(1 << 40)
         ).bytes
         cache = try CacheConfiguration(settings)
-        topology = try TopologySettings(settings)
-        self.redis = redis
-        guard let redisListen else { return }
-        guard redisListen.isLoopback else {
+        writeBehind = try WriteBehindRules(settings)
+        self.stateFolder = stateFolder
+        guard hasRedis, redisAccess.hasEntrance else { return }
+        if topology.isFound, self.redis?.usesTLS == true {
             throw SettingsError(
-                place: settings.fileName, key: "redis_proxy.listen_address",
-                problem: "\(redisListen) is not on loopback, and the proxy asks nobody for a password")
+                place: settings.fileName, key: "redis_proxy.upstream_url",
+                problem: "the proxy does not speak TLS to a cluster, nor to what Sentinels name")
         }
-        if case .cluster = topology, let database = redis?.database, database != 0 {
+        if case .cluster = topology { try checkCluster(settings) }
+        guard !writesBehind || stateFolder != nil else {
+            throw SettingsError(
+                place: settings.fileName, key: "state.dir",
+                problem: "a class of the cache has write: behind, which needs a folder for the log")
+        }
+    }
+
+    private func checkCluster(_ settings: Settings) throws(SettingsError) {
+        if let database = redis?.database, database != 0 {
             throw SettingsError(
                 place: settings.fileName, key: "redis_proxy.cluster.addresses",
                 problem: "a cluster has database 0 only, and the target names \(database)")
         }
-        guard redis?.usesTLS != true else {
+        if writesBehind {
             throw SettingsError(
-                place: settings.fileName, key: "redis_proxy.listen_address",
-                problem: "the proxy does not speak TLS to Redis yet")
+                place: settings.fileName, key: "redis_proxy.cluster.addresses",
+                problem: "a class of the cache has write: behind, which does not work in front of a cluster")
         }
     }
 
-    /// Starts the Redis proxy, where there is to be one. Looks the Redis' name up, which blocks.
-    func startRedisProxy(_ operations: OperationRecorder, stateFolder: String?) throws -> RedisProxy? {
-        guard let redisListen else { return nil }
+    private static func readUpstream(_ settings: Settings) throws(SettingsError) -> RedisAddress? {
+        let key = "redis_proxy.upstream_url"
+        let url: String? = try settings.read(
+            key, "Address of the Redis behind the proxy when it is not the first that is watched; rediss:// for TLS.")
+        guard let url, !url.isEmpty else { return nil }
+        do { return try RedisAddress(parsing: url) } catch {
+            throw SettingsError(place: settings.fileName, key: key, problem: "\(error)")
+        }
+    }
+
+    /// Starts the Redis proxy, where there is to be one. Looks the Redis' name up, which blocks, and reads the files of
+    /// TLS.
+    func startRedisProxy(_ operations: OperationRecorder) throws -> RedisProxy? {
+        guard redisAccess.hasEntrance else { return nil }
+        let entrances = try redisAccess.makeEntrances()
         var limits = MemoryRedis.Limits()
         limits.bytes = memoryBytes
         guard let place = try place else {
-            return try RedisProxy(redisListen, memory: MemoryRedis(limits: limits))
+            return try RedisProxy(entrances, memory: MemoryRedis(limits: limits))
         }
         return try RedisProxy(
-            redisListen,
-            to: RelayOptions(
-                place, user: redis?.user, password: redis?.password, database: redis?.database ?? 0),
-            cache: cache.makeCache(), hotKeys: hotKeys(in: stateFolder), memory: cache.memory, volatile: limits,
+            entrances, to: try relayOptions(place), cache: cache.makeCache(), hotKeys: hotKeys, memory: cache.memory,
+            volatile: limits, writeBehind: writeBehindFolder.map { (folder: $0, rules: writeBehind) },
             features: Features(), operations: operations)
     }
 
-    private func hotKeys(in folder: String?) -> (file: StateFile, limit: Int)? {
-        guard let folder, cache.hotKeys > 0 else { return nil }
-        return (StateFile(folder + "/hot-keys"), cache.hotKeys)
+    private var writesBehind: Bool { cache.classes.contains { $0.writeMode == .behind } }
+
+    /// Nil where nothing is written behind, now or in the last life, and in front of a cluster.
+    private var writeBehindFolder: String? {
+        guard let folder = stateFolder.map({ $0 + "/write-behind" }), writesBehind || Files.exists(folder) else {
+            return nil
+        }
+        guard case .cluster = topology else { return folder }
+        Log.warn("writes that are still in the log are not brought to a cluster", ["folder": folder])
+        return nil
+    }
+
+    private func relayOptions(_ place: RedisPlace) throws -> RelayOptions {
+        var host = ""
+        if case .tcp(let name, _) = redis?.endpoint { host = name }
+        return RelayOptions(
+            place, tls: redis?.usesTLS == true ? try redisTLS.make(host: host) : nil, user: redis?.user,
+            password: redis?.password, database: redis?.database ?? 0)
+    }
+
+    private var hotKeys: (file: StateFile, limit: Int)? {
+        guard let stateFolder, cache.hotKeys > 0 else { return nil }
+        return (StateFile(stateFolder + "/hot-keys"), cache.hotKeys)
     }
 
     /// For people.

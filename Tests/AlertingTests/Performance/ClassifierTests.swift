@@ -193,6 +193,82 @@ import Testing
         #expect(report.components.map(\.name) == ["postgres"], "what is not there is not judged")
     }
 
+    /// A cache that is well, with some of its metrics changed: by name and a label's value, each so much a step, or a level.
+    private static func cache(_ changed: [String: Double]) -> MemorySource {
+        let metrics: [(name: String, label: String, value: String, isCounter: Bool, usual: Double)] = [
+            ("outrigger_cache_hits_total", "class", "pages", true, 1500),
+            ("outrigger_cache_absent_hits_total", "class", "pages", true, 300),
+            ("outrigger_cache_misses_total", "class", "pages", true, 200),
+            ("outrigger_cache_evictions_total", "cause", "bytes", true, 0),
+            ("outrigger_cache_evictions_total", "cause", "requested", true, 0),
+            ("outrigger_cache_evicted_unused_total", "class", "pages", true, 0),
+            ("outrigger_cache_memory_frees_total", "trigger", "cgroup", true, 0),
+            ("outrigger_cache_memory_frees_total", "trigger", "bound", true, 0),
+            ("outrigger_cache_resident_bytes", "class", "pages", false, 100),
+            ("outrigger_cache_limit_bytes", "class", "pages", false, 100),
+            ("outrigger_redis_proxy_tracking_up", "job", "outrigger", false, 1),
+            ("outrigger_redis_proxy_upstream_timeouts_total", "job", "outrigger", true, 0),
+            ("outrigger_redis_proxy_write_behind_oldest_seconds", "job", "outrigger", false, 0),
+            ("outrigger_redis_proxy_write_behind_rejected_total", "job", "outrigger", true, 0),
+            ("outrigger_circuit_breaker_open", "breaker", "redis_proxy", false, 0),
+        ]
+        return source(
+            metrics.map { name, label, value, isCounter, usual in
+                let now = changed[name + "/" + value] ?? changed[name] ?? usual
+                return (name, [label: value], { isCounter ? now * Double($0) : now })
+            })
+    }
+
+    /// What is not as it should be → level of the cache and the reasons' names.
+    @Test(
+        arguments: [
+            ([:], PerformanceLevel.excellent, [String]()),
+            (["outrigger_circuit_breaker_open": 1], .critical, ["breaker"]),
+            (["outrigger_redis_proxy_tracking_up": 0], .poor, ["tracking"]),
+            (["outrigger_cache_misses_total": 900], .good, ["hit_ratio"]),
+            (["outrigger_cache_misses_total": 90_000], .fair, ["hit_ratio"]),
+            // One lookup in 15 seconds is too few for a ratio.
+            (
+                [
+                    "outrigger_cache_hits_total": 0, "outrigger_cache_absent_hits_total": 0,
+                    "outrigger_cache_misses_total": 1,
+                ], .excellent, []
+            ),
+            (
+                ["outrigger_cache_evictions_total/bytes": 1000, "outrigger_cache_evicted_unused_total": 500],
+                .excellent,
+                []
+            ),
+            (
+                ["outrigger_cache_evictions_total/bytes": 1000, "outrigger_cache_evicted_unused_total": 900], .good,
+                ["evicted_unused"]
+            ),
+            (
+                ["outrigger_cache_evictions_total/requested": 1000, "outrigger_cache_evicted_unused_total": 1000],
+                .excellent, []
+            ),
+            (["outrigger_cache_resident_bytes": 130], .fair, ["memory"]),
+            (["outrigger_cache_memory_frees_total/bound": 1], .excellent, []),
+            (["outrigger_cache_memory_frees_total/cgroup": 0.2], .fair, ["memory_frees"]),
+            (["outrigger_redis_proxy_upstream_timeouts_total": 0.2], .fair, ["upstream_timeouts"]),
+            (["outrigger_redis_proxy_write_behind_oldest_seconds": 400], .poor, ["write_behind_age"]),
+            (["outrigger_redis_proxy_write_behind_rejected_total": 0.2], .poor, ["write_behind_rejected"]),
+        ] as [([String: Double], PerformanceLevel, [String])])
+    func theCacheIsJudgedByWhatItCounts(
+        _ changed: [String: Double], _ level: PerformanceLevel, _ reasons: [String]
+    ) async throws {
+        let report = try #require(try await judge(Self.cache(changed), through: 60).last)
+        let cache = try #require(report.components.first { $0.name == "cache" })
+        #expect(cache.level == level)
+        #expect(cache.reasons.map(\.indicator) == reasons)
+    }
+
+    /// Without a hit at all, whatever the traffic.
+    @Test func theHitRatioAloneNeverMakesTheCacheWorseThanFair() {
+        let hitRatio = Indicator.table(PerformanceSettings()).first { $0.key == "cache.hit_ratio" }
+        #expect(hitRatio?.role == .objection && hitRatio?.scale.level(0) == .fair)
+    }
+
     @Test func anOutageIsCriticalAtOnceEvenBeforeTheWarmUp() async throws {
         let source = Self.source(Self.postgres(up: 0, connections: { _ in 1 }))
         let report = try #require(try await judge(source, through: 20).first)

@@ -53,11 +53,16 @@ import Testing
         #expect(rule.demand(of: peer, usesTLS: usesTLS, hasUsers: hasUsers) == demand)
     }
 
+    private func admits(_ access: ClientAccess, _ verb: String) -> Bool {
+        let bytes = Array(verb.utf8)
+        return access.admits(bytes.span)
+    }
+
     @Test func onlyAFewCommandsComeBeforeThePassword() {
-        for verb in ["auth", "hello", "quit", "reset"] { #expect(ClientAccess.mustAuthenticate.admits(verb)) }
+        for verb in ["auth", "HELLO", "quit", "Reset"] { #expect(admits(.mustAuthenticate, verb)) }
         for verb in ["get", "ping", "client", "subscribe", "multi", "command", ""] {
-            #expect(!ClientAccess.mustAuthenticate.admits(verb))
-            #expect(ClientAccess.free.admits(verb) && ClientAccess.authenticated(user: [1]).admits(verb))
+            #expect(!admits(.mustAuthenticate, verb))
+            #expect(admits(.free, verb) && admits(.authenticated(user: [1]), verb))
         }
     }
 

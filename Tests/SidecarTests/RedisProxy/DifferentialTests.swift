@@ -12,7 +12,7 @@ import Testing
     /// Redis notices that a blocked client has waited long enough when its timer ticks.
     private static let quickTimer = ["--hz", "500"]
 
-    @Test(.timeLimit(.minutes(60)), arguments: ProxyVariant.all)
+    @Test(.timeLimit(.minutes(60)), arguments: ProxyVariant.allAndBehind)
     func aClientCannotTellTheProxyFromRedis(_ variant: ProxyVariant) async throws {
         let operations = ProofSettings.count("TEST_DIFFERENTIAL_OPERATIONS", default: 20_000)
         let seed = ProofSettings.seed

@@ -17,13 +17,27 @@ struct ProxyVariant: Sendable, CustomTestStringConvertible {
     var features: [String] = []
     /// How long values from before a foreign `SWAPDB`, of which Redis tells nobody, may still be served.
     var swapGrace: Duration = .zero
+    /// Nobody else may write the keys, or empty Redis.
+    var isBehind = false
 
     var testDescription: String { name }
 
     static var all: [ProxyVariant] {
         guard let flags = Environment.current["TEST_PROXY_FLAGS"] else { return standard }
-        return [ProxyVariant(name: flags, flags: flags.split(separator: " ").map { String($0) })]
+        let words = flags.split(separator: " ").map { String($0) }
+        let isBehind = words.contains("--cache.write=behind")
+        return [ProxyVariant(name: flags, flags: words, swapGrace: .seconds(3600), isBehind: isBehind)]
     }
+
+    /// For proofs in which all go through the proxy.
+    static var allAndBehind: [ProxyVariant] {
+        Environment.current["TEST_PROXY_FLAGS"] == nil ? standard + [behind] : all
+    }
+
+    /// Writes are acknowledged from the log.
+    static let behind = ProxyVariant(
+        name: "write behind", flags: ["--cache.write=behind", "--state.dir=state"], swapGrace: .seconds(3600),
+        isBehind: true)
 
     /// With the local level, with one so small that it forgets all the time, and without.
     static let standard = [

@@ -7,6 +7,12 @@ struct StalenessChaos: Sendable {
     enum Disturbance: String, CaseIterable, Sendable {
         case killSubscriber, killEverybody, restart, flushInside, flushOutside, swapInside, swapOutside, stop,
             scriptedFlush
+
+        /// Where writes are pending, they outlive what is done to Redis past the proxy.
+        static func all(_ variant: ProxyVariant) -> [Disturbance] {
+            guard variant.isBehind else { return allCases }
+            return [.killSubscriber, .killEverybody, .flushInside, .swapInside, .stop, .scriptedFlush]
+        }
     }
 
     private let proxy: ProxyUnderTest

@@ -119,7 +119,7 @@ struct FirstPage: Sendable {
         let links = [
             (telemetryPath, "metrics"), ("/graph", "query"), ("/api/v1/rules", "rules"), ("/api/v1/alerts", "alerts"),
             ("/v1/rules/evaluations", "evaluations"), ("/health/performance", "levels"),
-            ("/health/database", "database"), ("/performance/stats", "statistics"),
+            ("/health/database", "database"), ("/health/cache", "cache"), ("/performance/stats", "statistics"),
             ("/performance/stats/advanced", "advice"), ("/openapi.json", "OpenAPI"),
         ]
         let items = links.map { "<a href=\"\(escape($0.0))\">\($0.1)</a>" }.joined(separator: "\n")

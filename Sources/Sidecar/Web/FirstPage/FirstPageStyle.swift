@@ -20,7 +20,8 @@ enum FirstPageStyle {
         .reasons li, .alerts li { border-left: .25rem solid var(--level, var(--line)); padding: .25rem .75rem; margin-bottom: .5rem; overflow-wrap: anywhere }
         .alerts span { opacity: .75 }
         .sparks { display: grid; grid-template-columns: repeat(auto-fill, minmax(13.5rem, 1fr)); gap: .75rem }
-        figure { margin: 0; border: 1px solid var(--line); border-radius: .5rem; padding: .5rem .75rem; min-width: 0 }
+        @media (max-width: 30rem) { .sparks { grid-template-columns: 1fr 1fr; gap: .5rem } }
+        figure { display: flex; flex-direction: column; justify-content: space-between; margin: 0; border: 1px solid var(--line); border-radius: .5rem; padding: .5rem .75rem; min-width: 0 }
         figcaption { display: flex; justify-content: space-between; gap: .5rem; font-size: .9rem }
         figure b { white-space: nowrap }
         figure small { opacity: .7 }

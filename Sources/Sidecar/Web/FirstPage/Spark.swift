@@ -7,7 +7,7 @@ struct Spark: Sendable {
     static let all = [
         Spark(title: "Operations", query: "sum(rate(outrigger_operations_total[5m]))", unit: "per second"),
         Spark(
-            title: "Slowest 5 %",
+            title: "Slowest 5\u{A0}%",
             query: "histogram_quantile(0.95, sum by (le) (rate(outrigger_operation_duration_seconds_bucket[5m])))",
             unit: "seconds"),
         Spark(
@@ -34,6 +34,19 @@ struct Spark: Sendable {
                 / (sum(rate(redis_keyspace_hits_total[5m])) + sum(rate(redis_keyspace_misses_total[5m])) > 0)
                 """, unit: "ratio"),
         Spark(title: "Redis memory", query: "sum(redis_memory_used_bytes)", unit: "bytes"),
+        Spark(
+            title: "Cache hits",
+            query: """
+                (sum(rate(outrigger_cache_hits_total[5m])) + sum(rate(outrigger_cache_absent_hits_total[5m]))) \
+                / (sum(rate(outrigger_cache_hits_total[5m])) + sum(rate(outrigger_cache_absent_hits_total[5m])) \
+                + sum(rate(outrigger_cache_misses_total[5m])) > 0)
+                """, unit: "ratio"),
+        Spark(
+            title: "Saved round trips",
+            query: "sum(rate(outrigger_redis_proxy_replies_total{source!=\"redis\"}[5m]))", unit: "per second"),
+        Spark(
+            title: "Proxy commands", query: "sum(rate(outrigger_redis_proxy_commands_total[5m]))", unit: "per second"),
+        Spark(title: "Cache memory", query: "sum(outrigger_cache_resident_bytes)", unit: "bytes"),
         Spark(title: "Waiting for CPU", query: "max(rate(node_pressure_cpu_waiting_seconds_total[5m]))", unit: "ratio"),
         Spark(title: "Waiting for disk", query: "max(rate(node_pressure_io_waiting_seconds_total[5m]))", unit: "ratio"),
         Spark(title: "Score", query: "outrigger_performance_score{component=\"overall\"}", unit: "of 100"),

@@ -27,6 +27,11 @@ struct Facts: Sendable {
         }
     }
 
+    /// An object with a member for each value of a label.
+    func map(_ label: String, _ query: String) -> JSON {
+        .object(samples(query).map { JSON.Member($0.labels[label] ?? "", .number($0.value)) })
+    }
+
     /// What there is to draw: the last hour, or as much of it as is known, at least two minutes.
     var shown: Duration {
         .milliseconds(min(max(WallClock.nowMilliseconds - source.keptSince, 120_000), 3_600_000))

@@ -1,5 +1,6 @@
 import Alerting
 import Metrics
+import RedisProxy
 import Runtime
 
 /// The JSON pages about health and performance. A page is a row: its path, what its answer looks like, and how it is made.
@@ -7,6 +8,8 @@ struct HealthPages: Sendable {
     let facts: Facts
     let report: @Sendable () -> PerformanceReport?
     let startedAt: Moment
+    /// Nil without one.
+    let redisProxy: RedisProxy?
 
     struct Page: Sendable {
         let method: String
@@ -27,14 +30,16 @@ struct HealthPages: Sendable {
             schema: performance, isProbe: true
         ) { $0.performance },
         Page(
-            method: "GET", path: "/health/cache", summary: "The local cache.", schema: cache
-        ) { _ in .record(["enabled": .bool(false)]) },
+            method: "GET", path: "/health/cache",
+            summary: "The cache in front of Redis, by class of keys; what has expired is removed first.", schema: cache
+        ) { $0.cache },
         Page(
             method: "GET", path: "/health/database",
             summary: "Servers with their connect time, pools, databases, and the largest tables.", schema: database
         ) { $0.database },
         Page(
-            method: "GET", path: "/performance/stats", summary: "Operations, Redis and resources over five minutes.",
+            method: "GET", path: "/performance/stats",
+            summary: "Operations, Redis, the cache and resources over five minutes.",
             schema: statistics
         ) { $0.statistics },
         Page(
@@ -43,7 +48,7 @@ struct HealthPages: Sendable {
         ) { $0.advanced },
         Page(
             method: "POST", path: "/performance/cleanup",
-            summary: "Gives memory that is not needed back to the system.",
+            summary: "Gives memory that is not needed back to the system, and half of the cache with it.",
             schema: cleanup
         ) { $0.cleanup },
     ]
@@ -97,7 +102,17 @@ struct HealthPages: Sendable {
         ])
     }
 
-    private static let cache = Schema.object(["enabled": .boolean])
+    private static let cache = Schema.object([
+        "enabled": .boolean, "total": CacheFacts.summarySchema, "classes": CacheFacts.classesSchema,
+    ])
+
+    private var cache: JSON {
+        redisProxy?.sweep()
+        let told = CacheFacts(facts: facts)
+        return .record([
+            "enabled": .bool(redisProxy?.hasLocalLevel == true), "total": told.summary, "classes": told.classes,
+        ])
+    }
 
     // MARK: Database
 
@@ -191,6 +206,7 @@ struct HealthPages: Sendable {
             "commands_per_second": .nullable(.number), "hit_ratio": .nullable(.number),
             "memory_bytes": .nullable(.number), "clients": .nullable(.number),
         ]),
+        "cache": CacheFacts.summarySchema,
         "resources": .object([
             "cpu_cores": .nullable(.number), "resident_bytes": .nullable(.number), "open_files": .nullable(.number),
             "cpu_pressure": .nullable(.number), "memory_pressure": .nullable(.number),
@@ -228,6 +244,7 @@ struct HealthPages: Sendable {
                 "memory_bytes": facts.json("sum(redis_memory_used_bytes)"),
                 "clients": facts.json("sum(redis_connected_clients)"),
             ]),
+            "cache": CacheFacts(facts: facts).summary,
             "resources": .record([
                 "cpu_cores": facts.json("sum(rate(process_cpu_seconds_total[5m]))"),
                 "resident_bytes": facts.json("sum(process_resident_memory_bytes)"),
@@ -283,12 +300,19 @@ struct HealthPages: Sendable {
 
     // MARK: Cleanup
 
-    private static let cleanup = Schema.object(["freed_bytes": .integer, "resident_bytes": .integer])
+    private static let cleanup = Schema.object([
+        "freed_bytes": .integer, "resident_bytes": .integer, "cache_freed_bytes": .integer,
+    ])
+
+    /// What of the cache goes: that which was asked for least.
+    private static let cacheShareFreed = 0.5
 
     private var cleanup: JSON {
+        let ofCache = redisProxy?.free(share: Self.cacheShareFreed) ?? 0
         let (before, after) = Memory.trim()
         return .record([
             "freed_bytes": .integer(Int64(max(0, before - after))), "resident_bytes": .integer(Int64(after)),
+            "cache_freed_bytes": .integer(Int64(ofCache)),
         ])
     }
 }
