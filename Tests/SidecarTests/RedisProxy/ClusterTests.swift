@@ -42,14 +42,18 @@ import Testing
         }
     }
 
-    @Test func aDatabaseThatNoClusterHasStopsTheStart() async throws {
+    @Test(arguments: [
+        ("redis://127.0.0.1:7000/2", "", "a cluster has database 0 only"),
+        ("rediss://127.0.0.1:7000", "", "does not speak TLS to a cluster"),
+        ("redis://127.0.0.1:7000", "--cache.write=behind", "write: behind, which does not work in front of a cluster"),
+    ]) func whatAClusterDoesNotHaveStopsTheStart(_ url: String, _ flag: String, _ problem: String) async throws {
         let (status, output) = try await RunningOutrigger.run(
             [
                 "check-config", "--redis-proxy.listen-address=127.0.0.1:6390",
                 "--redis-proxy.cluster.addresses=127.0.0.1:7000",
-            ], environment: ["REDIS_URL": "redis://127.0.0.1:7000/2"])
+            ] + (flag.isEmpty ? [] : [flag]), environment: ["REDIS_URL": url])
         #expect(status == 2)
-        #expect(output.contains("a cluster has database 0 only"), "\(output)")
+        #expect(output.contains(problem), "\(output)")
     }
 
     private static let kinds = #"""

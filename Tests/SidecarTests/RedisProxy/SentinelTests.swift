@@ -5,6 +5,53 @@ import Testing
 /// The real binary in front of a master that Sentinels watch.
 @Suite struct RedisProxySentinelTests {
     @Test func clientsGoOnWithTheNewMasterAndHaveWhatWasAcknowledged() async throws {
+        try await withSentinel { watched, outrigger, port in
+            try await Python.run(
+                Self.failover, [port, watched.master.port, watched.replica.port],
+                processes: [watched.master.server.process.pid], in: outrigger.folder)
+            #expect(try await outrigger.localHits() > 0)
+            #expect(outrigger.log.contains(watched.isFollowed))
+        }
+    }
+
+    @Test func theNewMasterGetsWhatIsPending() async throws {
+        let flags = ["--cache.write=behind", "--state.dir=state", "--redis-proxy.write-behind.flush-interval=1h"]
+        try await withSentinel(flags) { watched, outrigger, port in
+            func ask(_ words: String...) async throws -> String {
+                try await LocalServer.run("redis-cli", ["-p", "\(port)"] + words, folder: outrigger.folder)
+            }
+            let deadline = Deadline.after(.seconds(60))
+            while try await ask("SET", "before", "1") != "OK\n" { try #require(!deadline.hasPassed) }
+            // Waits until the master has it: from here on there is a connection to it.
+            while try await ask("DBSIZE") != "1\n" { try #require(!deadline.hasPassed) }
+            #expect(try await ask("SET", "pending", "2") == "OK\n")
+            try await watched.sentinel.command("SENTINEL", "FAILOVER", "main")
+            while !outrigger.log.contains(watched.isFollowed) {
+                try #require(!deadline.hasPassed, "\(outrigger.log.suffix(2000))")
+                try await Task.sleep(for: .milliseconds(50))
+            }
+            #expect(try await ask("GET", "pending") == "2\n")
+            #expect(try await watched.replica.command("EXISTS", "pending") == "0\n")
+            while try await ask("DBSIZE") != "2\n" {
+                try #require(!deadline.hasPassed, "\(outrigger.log.suffix(2000))")
+            }
+            #expect(try await watched.replica.command("GET", "pending") == "2\n")
+        }
+    }
+
+    /// A master with a replica, and the Sentinel that watches them.
+    private struct Watched {
+        let master: LocalRedis
+        let replica: LocalRedis
+        let sentinel: LocalSentinel
+
+        /// What the log says once the replica is the master.
+        var isFollowed: String { "Sentinels name the master\" master=127.0.0.1:\(replica.port)" }
+    }
+
+    private func withSentinel(
+        _ flags: [String] = [], _ body: (Watched, RunningOutrigger, _ port: UInt16) async throws -> Void
+    ) async throws {
         let master = try await LocalRedis.start(["--repl-diskless-sync-delay", "0"])
         let replica = try await LocalRedis.start(["--replicaof", "127.0.0.1 \(master.port)"])
         let deadline = Deadline.after(.seconds(30))
@@ -18,15 +65,12 @@ import Testing
             try await Task.sleep(for: .milliseconds(50))
         }
         let port = FreePort.next()
-        let outrigger = try await RunningOutrigger.start([
-            "--redis-proxy.listen-address=127.0.0.1:\(port)", "--redis-proxy.sentinel.master=main",
-            "--redis-proxy.sentinel.addresses=127.0.0.1:\(sentinel.port)",
-        ])
-        try await Python.run(
-            Self.failover, [port, master.port, replica.port], processes: [master.server.process.pid],
-            in: outrigger.folder)
-        #expect(try await outrigger.localHits() > 0)
-        #expect(outrigger.log.contains("Sentinels name the master\" master=127.0.0.1:\(replica.port)"))
+        let outrigger = try await RunningOutrigger.start(
+            [
+                "--redis-proxy.listen-address=127.0.0.1:\(port)", "--redis-proxy.sentinel.master=main",
+                "--redis-proxy.sentinel.addresses=127.0.0.1:\(sentinel.port)",
+            ] + flags)
+        try await body(Watched(master: master, replica: replica, sentinel: sentinel), outrigger, port)
         await outrigger.stop()
         await sentinel.stop()
         await replica.stop()
