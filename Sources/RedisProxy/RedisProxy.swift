@@ -9,7 +9,7 @@ public final class RedisProxy: Sendable {
     private let listeners: ProxyListeners
     private let access: ProxyAccess
     private let metrics = RedisProxyMetrics()
-    private let feed: InvalidationFeed?
+    private let relay: Relay?
     private let cache: LocalCache?
     private let keeping: Task<Void, Never>?
     private let writeBehind: WriteBehind?
@@ -52,10 +52,8 @@ public final class RedisProxy: Sendable {
         if let cache {
             let local = LocalLevel(
                 cache, freshness: Freshness(metrics.trackingIsUp), features: features, metrics: metrics)
-            let feed = InvalidationFeed(relay, local)
             let answersAlone = cache.classes.contains { $0.onFailure != .fail }
-            relay.use(local, feed, answersAlone ? Fallback(local, limits: volatile, metrics: metrics) : nil)
-            self.feed = feed
+            relay.use(local, answersAlone ? Fallback(local, limits: volatile, metrics: metrics) : nil)
             self.writeBehind = try writeBehind.map { try Self.writeBehind($0.folder, $0.rules, relay, local) }
             let keeper = CacheKeeper(cache, memory)
             sources = [CacheMetrics(cache, keeper: keeper)]
@@ -68,20 +66,18 @@ public final class RedisProxy: Sendable {
                 }
             }
         } else {
-            (feed, keeping, self.hotKeys, sources, self.writeBehind) = (nil, nil, nil, [], nil)
+            (keeping, self.hotKeys, sources, self.writeBehind) = (nil, nil, [], nil)
         }
+        self.relay = relay
         listeners = try ProxyListeners(entrances, on: loop) { relay.accept($0) }
-        loop.post { [feed, hotKeys = self.hotKeys] in
-            relay.start(warming: hotKeys)
-            feed?.start()
-        }
+        loop.post { [hotKeys = self.hotKeys] in relay.start(warming: hotKeys) }
     }
 
     /// With a Redis in memory. Throws when the address cannot be listened on.
     public init(_ entrances: ProxyEntrances, memory: MemoryRedis) throws {
         features = Features()
         access = entrances.access
-        (feed, cache, keeping, hotKeys, sources, writeBehind) = (nil, nil, nil, nil, [], nil)
+        (relay, cache, keeping, hotKeys, sources, writeBehind) = (nil, nil, nil, nil, [], nil)
         let door = MemoryDoor(memory, metrics, Lobby(access, on: loop))
         listeners = try ProxyListeners(entrances, on: loop) { door.accept($0) }
     }
@@ -129,7 +125,7 @@ public final class RedisProxy: Sendable {
         listeners.stop()
         await hotKeys?.save()
         keeping?.cancel()
-        loop.post { [feed] in feed?.end() }
+        loop.post { [relay] in relay?.end() }
         loop.end()
     }
 }

@@ -13,14 +13,20 @@ final class Relay: @unchecked Sendable {
     private let lobby: Lobby
     /// Nil without a local level.
     private(set) var reader: LocalReader?
-    /// Tells of changes; it lives on the first loop.
-    private(set) var feed: InvalidationFeed?
+    /// The server behind the proxy; in front of a cluster it is nobody.
+    let home: RedisNode
+    /// Nil unless there are several nodes.
+    private(set) var cluster: ClusterNodes?
+    private var sentinel: SentinelMaster?
+    /// Whether Redis may be elsewhere the next moment.
+    var hasTopology: Bool { sentinel != nil || cluster != nil }
+    /// Nil without a local level.
+    private(set) var chorus: FeedChorus?
     /// Nil without writing behind.
     private(set) var gate: WriteGate?
     private var sink: RedisWriteSink?
     /// Nil where no class is written through.
     private var through: ThroughWrites?
-    var breaker = Breaker()
     /// Answers while Redis is gone.
     private var fallback: Fallback?
     private var lanes: [Identity: Lane] = [:]
@@ -31,6 +37,7 @@ final class Relay: @unchecked Sendable {
     init(_ loop: EventLoop, _ options: RelayOptions, _ shared: SharedParts) {
         self.loop = loop
         self.options = options
+        if case .fixed(let address) = options.place { home = RedisNode(at: address) } else { home = RedisNode() }
         metrics = shared.metrics
         features = shared.features
         slowCommands = shared.slowCommands
@@ -38,18 +45,39 @@ final class Relay: @unchecked Sendable {
         lobby = Lobby(shared.access, on: loop)
     }
 
-    /// To be called before the first client.
-    func use(_ local: LocalLevel, _ feed: InvalidationFeed, _ fallback: Fallback?) {
-        (reader, self.feed, self.fallback) = (LocalReader(local), feed, fallback)
+    /// To be called before `start`.
+    ///
+    /// - Parameter fallback: is left out in front of a cluster, of which seldom all is gone.
+    func use(_ local: LocalLevel, _ fallback: Fallback?) {
+        let chorus = FeedChorus(local.freshness)
+        (reader, self.chorus) = (LocalReader(local), chorus)
         if local.cache.classes.contains(where: { $0.writeMode == .through }) { through = ThroughWrites() }
+        if case .cluster = options.place { return }
+        self.fallback = fallback
+        home.feed = InvalidationFeed(self, home, local, chorus.voice())
     }
 
-    /// To be called before the first client.
+    /// To be called before `start`, and not in front of a cluster.
     func use(_ gate: WriteGate, _ sink: RedisWriteSink) { (self.gate, self.sink) = (gate, sink) }
 
+    /// To be called on the loop's thread, before the first client.
     func start(warming hotKeys: HotKeys?) {
         self.hotKeys = hotKeys
+        switch options.place {
+        case .fixed: break
+        case .sentinel(let settings): sentinel = SentinelMaster(settings, self)
+        case .cluster(let settings): cluster = ClusterNodes(settings, self)
+        }
+        home.feed?.start()
+        sentinel?.start()
+        cluster?.start()
         watch()
+    }
+
+    func end() {
+        home.feed?.end()
+        sentinel?.stop()
+        cluster?.stop()
     }
 
     /// The local level has come into use.
@@ -59,6 +87,7 @@ final class Relay: @unchecked Sendable {
         loop.after(milliseconds: 100) { [weak self] in
             guard let self else { return }
             for lane in Array(lanes.values) { lane.checkDeadlines(nowMs: loop.nowMs) }
+            cluster?.forgetRetired { node in lanes.values.contains { $0.isIn(contactWith: node) } }
             sink?.checkDeadline(nowMs: loop.nowMs)
             monitor?.flush()
             watch()
@@ -103,7 +132,13 @@ final class Relay: @unchecked Sendable {
         lane.close()
     }
 
-    func connect() -> StreamConnection? { options.address.connect(on: loop, tls: options.tls) }
+    /// Closes all connections to Redis; whatever waits for a reply is told.
+    func closeConnections() {
+        for lane in Array(lanes.values) { lane.close() }
+        sink?.close()
+    }
+
+    func connect(to node: RedisNode) -> StreamConnection? { node.address?.connect(on: loop, tls: options.tls) }
 
     /// What to say first on a connection, and whether a refusal is worth a line in the log.
     func greeting(for identity: Identity) -> [(command: [UInt8], isCritical: Bool)] {
@@ -126,27 +161,34 @@ final class Relay: @unchecked Sendable {
         return commands
     }
 
-    func noteRefusedGreeting(_ reply: [UInt8]) {
+    func noteRefusedGreeting(_ reply: [UInt8], by node: RedisNode) {
         Log.error(
             "Redis refused us",
-            ["upstream": "\(options.address)", "reply": String(decoding: reply.prefix(200), as: UTF8.self)])
+            ["upstream": "\(node)", "reply": String(decoding: reply.prefix(200), as: UTF8.self)])
     }
 
-    func failedToConnect() {
-        let openings = breaker.openings
-        breaker.failed(nowMs: loop.nowMs)
-        guard breaker.openings > openings else { return }
+    func failedToConnect(to node: RedisNode) {
+        doubtTopology()
+        let openings = node.breaker.openings
+        node.breaker.failed(nowMs: loop.nowMs)
+        guard node.breaker.openings > openings else { return }
         metrics.breakerOpenings.add()
         metrics.breakerIsOpen.set(1)
-        Log.error("Redis cannot be reached: it is left alone for a while", ["upstream": "\(options.address)"])
+        Log.error("Redis cannot be reached: it is left alone for a while", ["upstream": "\(node)"])
     }
 
-    func connectionAnswered() {
-        if !breaker.isClosed { Log.info("Redis is back", ["upstream": "\(options.address)"]) }
-        breaker.succeeded()
+    /// Perhaps the master is another by now.
+    func doubtTopology() {
+        sentinel?.doubted()
+        cluster?.doubted()
+    }
+
+    func connectionAnswered(by node: RedisNode) {
+        if !node.breaker.isClosed { Log.info("Redis is back", ["upstream": "\(node)"]) }
+        node.breaker.succeeded()
         gate?.writeBehind.redisIsBack()
         fallback?.end()
-        metrics.breakerIsOpen.set(0)
+        metrics.breakerIsOpen.set(cluster?.hasOpenBreaker == true ? 1 : 0)
     }
 
     // MARK: While Redis is gone
@@ -220,7 +262,9 @@ final class Relay: @unchecked Sendable {
         else { return }
         let lane = enter(identity)
         defer { lane.clients -= 1 }
-        let upstream = lane.fast[0]
+        let key = question.keys[0]
+        let node = cluster?.node(of: KeySlot.of(key.span)) ?? home
+        let upstream = lane.connections(to: node).fast[0]
         askLifetimes(question, fetches, upstream)
         var pending = Pending()
         pending.fetches = fetches

@@ -1,12 +1,21 @@
 import Runtime
 
+/// How Redis is found.
+public enum RedisPlace: Sendable {
+    case fixed(StreamAddress)
+    case sentinel(SentinelSettings)
+    case cluster(ClusterSettings)
+}
+
 /// Where Redis is, and how the proxy deals with it.
 public struct RelayOptions: Sendable {
-    public let address: StreamAddress
-    /// Nil for plain connections.
+    public let place: RedisPlace
+    /// Nil for plain connections. Sentinels, and a cluster's nodes about their cluster, are asked in plain.
     public let tls: TLSClient?
     /// The proxy's own; nil for the default user without a password.
     let credentials: Credentials?
+    /// The same for those who ask for the topology.
+    let login: TopologyLogin
     /// In which a client begins.
     public let database: Int
     /// Shared by the clients of a loop, for each identity.
@@ -22,12 +31,14 @@ public struct RelayOptions: Sendable {
     /// Commands that take longer are listed.
     public var slowCommandMs = 10
 
+    /// - Parameter database: 0 in front of a cluster.
     public init(
-        _ address: StreamAddress, tls: TLSClient? = nil, user: String?, password: String?, database: Int
+        _ place: RedisPlace, tls: TLSClient? = nil, user: String?, password: String?, database: Int
     ) {
-        self.address = address
+        self.place = place
         self.tls = tls
         self.database = database
+        login = TopologyLogin(user: user, password: password)
         credentials = password.map { Credentials(user: user.map { Array($0.utf8) }, password: Array($0.utf8)) }
     }
 }
@@ -35,6 +46,8 @@ public struct RelayOptions: Sendable {
 /// What the proxy itself says to clients and to Redis.
 enum RelayText {
     static let unreachable = "ERR Redis cannot be reached"
+    static let nodeUnreachable = "ERR a node of the cluster cannot be reached"
+    static let spoiled = "EXECABORT Transaction discarded because of previous errors."
 }
 
 extension Array where Element == UInt8 {

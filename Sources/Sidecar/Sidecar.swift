@@ -69,9 +69,8 @@ actor Sidecar {
         if let redisProxy {
             for instrument in redisProxy.instruments { own.instruments.add(instrument) }
             for source in redisProxy.sources { registry.add(source) }
-            let upstream = configuration.proxies.redis.map { "\($0)" } ?? "memory"
             for address in redisProxy.addresses {
-                Log.info("serving Redis", ["address": address, "from": upstream])
+                Log.info("serving Redis", ["address": address, "from": configuration.proxies.upstream])
             }
         }
         var limits = HTTPServer.Limits()

@@ -17,7 +17,9 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
     }
 
     private let relay: Relay
+    private let node: RedisNode
     private let local: LocalLevel
+    private let voice: FeedChorus.Voice
     private var connection: StreamConnection?
     private var skimmer = ReplySkimmer()
     private var phase = Phase.down
@@ -29,17 +31,21 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
     /// The ping whose pong ends the doubt.
     private var doubtEnds: Int?
     private var hasEnded = false
+    private var willRetry = false
 
     private static let firstRetryMs = 50
     private static let longestRetryMs = 2000
     private static let channel = Array("__redis__:invalidate".utf8)
 
-    init(_ relay: Relay, _ local: LocalLevel) {
+    /// - Parameter voice: its own; says yes while the feed is alive.
+    init(_ relay: Relay, _ node: RedisNode, _ local: LocalLevel, _ voice: FeedChorus.Voice) {
         self.relay = relay
+        self.node = node
         self.local = local
+        self.voice = voice
     }
 
-    var isLive: Bool { local.freshness.isLive }
+    var isLive: Bool { voice.isLive }
 
     func start() {
         connect()
@@ -48,7 +54,15 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
 
     func end() {
         hasEnded = true
+        voice.withdraw()
         connection?.close()
+    }
+
+    /// The server is elsewhere now.
+    func reconnect() {
+        connection?.close()
+        retryMs = Self.firstRetryMs
+        connect()
     }
 
     // MARK: For everybody
@@ -63,7 +77,7 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
     /// Another connection to the same Redis was lost: perhaps it has been restarted. Nothing is served until the feed has
     /// proved to be alive. Any thread.
     func doubt() {
-        local.freshness.set(false)
+        voice.set(false)
         relay.loop.post { [self] in
             guard case .live = phase else { return }
             // A pong to an earlier doubt may have come in between.
@@ -76,7 +90,7 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
 
     private func connect() {
         guard !hasEnded, connection == nil else { return }
-        guard let fresh = relay.connect() else { return retry() }
+        guard let fresh = relay.connect(to: node) else { return retry() }
         fresh.owner = self
         (connection, skimmer, lastHeardMs) = (fresh, ReplySkimmer(), relay.loop.nowMs)
         let greeting = relay.greeting(for: Identity())
@@ -86,12 +100,17 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
     }
 
     private func retry() {
-        relay.loop.after(milliseconds: retryMs) { [weak self] in self?.connect() }
+        guard !willRetry else { return }
+        willRetry = true
+        relay.loop.after(milliseconds: retryMs) { [weak self] in
+            self?.willRetry = false
+            self?.connect()
+        }
         retryMs = min(retryMs * 2, Self.longestRetryMs)
     }
 
     func closed(_ connection: StreamConnection) {
-        local.freshness.set(false)
+        voice.set(false)
         if case .live = phase { relay.metrics.feedLosses.add() }
         (self.connection, phase, doubtEnds) = (nil, .down, nil)
         // Nothing is served now, so those who wait for news have nothing to fear.
@@ -109,7 +128,7 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
             guard let self, !hasEnded else { return }
             if let connection {
                 if relay.loop.nowMs - lastHeardMs > relay.options.feedTimeoutMs {
-                    Log.warn("the connection that tells of changes is silent", ["upstream": "\(relay.options.address)"])
+                    Log.warn("the connection that tells of changes is silent", ["upstream": "\(node)"])
                     connection.close()
                 } else if case .live = phase {
                     _ = ping()
@@ -183,9 +202,9 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
             retryMs = Self.firstRetryMs
             local.invalidateAll()
             relay.metrics.invalidations.flushes.add()
-            local.freshness.set(true)
-            relay.localLevelBegins()
-            Log.info("the local level of the cache is in use", ["upstream": "\(relay.options.address)"])
+            voice.set(true)
+            if local.freshness.isLive { relay.localLevelBegins() }
+            Log.info("the local level of the cache is in use", ["upstream": "\(node)"])
         case .live: return hearMessage(reply, kind)
         }
         return true
@@ -227,7 +246,7 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
         for body in waiting.removeValue(forKey: number) ?? [] { body() }
         if let end = doubtEnds, number >= end {
             doubtEnds = nil
-            local.freshness.set(true)
+            voice.set(true)
         }
         return true
     }

@@ -183,7 +183,7 @@ final class OwnConnection {
     /// What Redis says.
     func passed(_ bytes: Span<UInt8>) {
         let mayHoldUnnamed = settle()
-        guard mayHoldUnnamed, let feed = relay.feed else { return answer(bytes) }
+        guard mayHoldUnnamed, let feed = upstream.node.feed else { return answer(bytes) }
         isCatchingUp = true
         upstream.pause()
         let copy = bytes.copy(0..<bytes.count)

@@ -9,7 +9,7 @@ import Runtime
 /// (`OwnConnection`).
 final class RelaySession: StreamOwner {
     /// Why nothing more is read from the client.
-    private enum Hold {
+    enum Hold {
         case nothing
         /// It has so much under way, or so much unread.
         case congestion
@@ -20,22 +20,24 @@ final class RelaySession: StreamOwner {
     }
 
     private let client: StreamConnection
-    private let relay: Relay
+    let relay: Relay
     private var admission: ClientAdmission
-    private var identity: Identity
-    private var lane: Lane
-    private let number: Int
+    private(set) var identity: Identity
+    private(set) var lane: Lane
+    let number: Int
     /// As the client has named itself.
     private var name: [UInt8] = []
     private var own: OwnConnection?
-    private var transaction: Transaction?
+    var transaction: Transaction?
     /// Lent until the command that waits is answered.
-    private var lease: Upstream?
+    private(set) var lease: Upstream?
+    /// It may not be as it was lent.
+    private var isLeaseSpent = false
     /// A command is under way that waits for what others do.
     private var isWaiting = false
     private var reader = CommandReader()
-    private var order = ReplyOrder()
-    private var hold = Hold.nothing
+    var order = ReplyOrder()
+    var hold = Hold.nothing
     private var isAdvancing = false
     private var isEnding = false
     /// The client sends no more, and may still read.
@@ -47,21 +49,31 @@ final class RelaySession: StreamOwner {
     /// The last reply was an error.
     private var hasFailed = false
     /// Where the commands go whose replies have not come.
-    private var current: Upstream?
+    private(set) var current: Upstream?
     /// Somebody else's fetch brought nothing: the next command fetches for itself.
     private var hasFollowedInVain = false
     /// Writes that were taken and are on their way to the log, and their keys (`Settlement.mask`).
-    private var accepting = 0
-    private var acceptingMask: UInt64 = 0
+    var accepting = 0
+    var acceptingMask: UInt64 = 0
     /// What the command at hand, which waits or is about to be passed on, has claimed.
-    private var claim: WriteScope?
+    var claim: WriteScope?
     /// Why it cannot be passed on.
-    private var refusal: String?
+    var refusal: String?
     /// What the commands of the transaction touch.
-    private var transactionScope = WriteScope.none
+    var transactionScope = WriteScope.none
     /// Own writes under way, and what they may touch (`Settlement.mask`).
     private var unsettledWrites = 0
     private var unsettledMask: UInt64 = 0
+
+    // In front of a cluster.
+    var held: HeldTransaction?
+    var detours = ClusterDetours()
+    /// Places of keys in a command.
+    var places: [Int] = []
+    /// The map by which those under way were sent.
+    private(set) var sentVersion = 0
+    /// One under way concerns several keys, so that it may be put off where those that follow are not.
+    private(set) var isExclusive = false
 
     /// A client that has so many commands under way, or so much unread, is not read from.
     private static let mostInFlight = 1024
@@ -103,7 +115,8 @@ final class RelaySession: StreamOwner {
         own?.end()
         if let transaction, own == nil { lane.discard(transaction.upstream) }
         if let lease { lane.discard(lease) }
-        (own, transaction, lease) = (nil, nil, nil)
+        (own, transaction, lease, held) = (nil, nil, nil, nil)
+        detours.removeAll()
         releaseClaim()
         relay.leave(lane)
         admission.ended()
@@ -116,7 +129,7 @@ final class RelaySession: StreamOwner {
     }
 
     /// What the client was held back for has happened.
-    private func goOn() {
+    func goOn() {
         if case .event = hold { hold = .nothing }
         advance()
     }
@@ -197,6 +210,7 @@ final class RelaySession: StreamOwner {
             answer { $0.append(error: ClientAccess.required) }
             return true
         }
+        if let cluster = relay.cluster { return run(command, words, bytes, in: cluster) }
         guard let gate = relay.gate else { return route(command, words, bytes) }
         switch admit(command, words, bytes, gate) {
         case .done: return true
@@ -217,13 +231,16 @@ final class RelaySession: StreamOwner {
         else { return takeOwn() }
         switch command.lane {
         case .shared, .slow:
-            guard command.has(.container) else { return ask(command, words, bytes) }
+            guard command.has(.container) else { return ask(command, words, bytes, on: relay.home) }
             return runUnknown(words, bytes)
         case .blocking:
-            return mayWait(command, words, bytes) ? wait(command, words, bytes) : ask(command, words, bytes)
+            return mayWait(command, words, bytes)
+                ? wait(command, words, bytes, on: relay.home) : ask(command, words, bytes, on: relay.home)
         case .transaction:
-            guard Transaction.begins(with: command, words, in: bytes) else { return ask(command, words, bytes) }
-            return beginTransaction(command, words, bytes)
+            guard Transaction.begins(with: command, words, in: bytes) else {
+                return ask(command, words, bytes, on: relay.home)
+            }
+            return beginTransaction(command, words, bytes, on: relay.home)
         case .session: return runOfSession(command, words, bytes)
         case .takeover: return takeOwn()
         case .refused:
@@ -244,13 +261,19 @@ final class RelaySession: StreamOwner {
     }
 
     /// `XREAD` waits only when told to.
-    private func mayWait(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
+    func mayWait(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
         command.keys != .streams || words.contains { bytes.isWord("block", $0) }
     }
 
-    private func ask(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
-        let upstream = command.lane == .slow ? lane.slow : lane.fast[number % lane.fast.count]
+    /// - Parameter errand: in front of a cluster.
+    func ask(
+        _ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>, on node: RedisNode,
+        _ errand: ClusterErrand? = nil
+    ) -> Bool {
+        let connections = lane.connections(to: node)
+        let upstream = command.lane == .slow ? connections.slow : connections.fast[number % connections.fast.count]
         var pending = Pending()
+        pending.errand = errand
         if relay.mayFallBack(command, words, in: bytes) { pending.command = bytes.copy(0..<bytes.count) }
         if command.has(.cacheable), let reader = relay.reader {
             switch look(command, words, bytes, reader) {
@@ -312,14 +335,19 @@ final class RelaySession: StreamOwner {
     }
 
     /// A session on its way through another thread, which does not touch it.
-    private struct Returning: @unchecked Sendable {
+    struct Returning: @unchecked Sendable {
         let session: RelaySession
         init(_ session: RelaySession) { self.session = session }
     }
 
     /// Whether a command may be passed to a connection now: not while others are under way elsewhere.
     private func mayGo(to upstream: Upstream) -> Bool {
-        guard order.inFlight > 0, current !== upstream else { return true }
+        guard order.inFlight > 0 else { return true }
+        if let cluster = relay.cluster {
+            if mayFollow(on: upstream, in: cluster) { return true }
+        } else if current === upstream {
+            return true
+        }
         hold = .order
         return false
     }
@@ -338,6 +366,7 @@ final class RelaySession: StreamOwner {
         before: Settlement, after: Settlement
     ) {
         current = upstream
+        if let cluster = relay.cluster { noteWay(in: cluster) }
         var pending = pending
         pending.session = self
         pending.sequence = order.begin()
@@ -359,172 +388,79 @@ final class RelaySession: StreamOwner {
         upstream.ask(bytes, pending)
     }
 
-    // MARK: Writing behind
-
-    private enum Admission {
-        /// The command goes its way.
-        case go
-        case done
-        /// It will be looked at again.
-        case wait
+    private func noteWay(in cluster: ClusterNodes) {
+        sentVersion = cluster.version
+        isExclusive = places.count > 1 || order.inFlight > 0 && isExclusive
     }
 
-    /// What has to happen before a command goes its way, because writes are acknowledged before Redis has them.
-    private func admit(
-        _ command: Command?, _ words: [Range<Int>], _ bytes: Span<UInt8>, _ gate: WriteGate
-    ) -> Admission {
-        if let refusal { return refuse(refusal) }
-        guard claim == nil else { return .go }
-        if let transaction { return admit(command, words, bytes, in: transaction, gate) }
-        guard let command, !command.has(.container), relay.features.isOn(.pipelining) else { return .go }
-        switch command.lane {
-        case .shared, .slow, .blocking: break
-        case .transaction:
-            transactionScope = WriteScope(command, words, in: bytes)
-            return flush(transactionScope, gate)
-        case .session, .takeover, .refused: return .go
-        }
-        let writes = gate.writes(of: command, words, in: bytes, identity)
-        if let writes {
-            // What is under way at Redis may touch the same keys.
-            guard order.unanswered == accepting else { return waitForReplies() }
-            if accept(writes, command, gate) { return .done }
-        }
-        let isRead = command.has(.read) && !command.has(.write) && !command.has(.flushes)
-        if isRead, accepting == 0, gate.isIdle { return .go }
-        let scope = WriteScope(command, words, in: bytes)
-        if accepting > 0, !command.has(.cacheable) || acceptingMask & scope.mask != 0 { return waitForReplies() }
-        if isRead {
-            guard !gate.isIdle else { return .go }
-            switch overlay(command, words, bytes, gate) {
-            case .none: return .go
-            case .answered: return .done
-            case .unknown: break
-            }
-        }
-        return flush(scope, gate)
-    }
+    var isClientOpen: Bool { client.isOpen }
+    func closeClient() { client.close() }
 
-    private func admit(
-        _ command: Command?, _ words: [Range<Int>], _ bytes: Span<UInt8>, in transaction: Transaction,
-        _ gate: WriteGate
-    ) -> Admission {
-        guard !transaction.isEnding, let command, command.lane != .session, command.lane != .takeover else {
-            return .go
-        }
-        if bytes.isWord("exec", words[0]) { return flush(transactionScope, gate) }
-        let scope = WriteScope(command, words, in: bytes)
-        if transaction.isQueueing || bytes.isWord("watch", words[0]) { transactionScope.merge(scope) }
-        return transaction.isQueueing ? .go : flush(scope, gate)
-    }
-
-    private func waitForReplies() -> Admission {
-        hold = .order
-        return .wait
-    }
-
-    /// - Returns: whether the writes were taken.
-    private func accept(_ writes: [PlannedWrite], _ command: Command, _ gate: WriteGate) -> Bool {
-        let settlement =
-            writes.count == 1 ? Settlement.key(writes[0].key.bytes) : .keys(writes.map(\.key.bytes))
-        let number = order.next
-        let acceptedNs = relay.loop.nowNs
-        let session = Returning(self)
-        gate.local.apply(settlement)
-        let refusal = gate.writeBehind.accept(writes, on: relay.loop) { end in
-            session.session.acknowledge(number, command, settlement, acceptedNs, end)
-        }
-        guard refusal == nil else { return false }
-        _ = order.begin()
-        accepting += 1
-        acceptingMask |= settlement.mask
-        relay.metrics.received(command.family)
-        return true
-    }
-
-    private func acknowledge(
-        _ number: Int, _ command: Command, _ settlement: Settlement, _ acceptedNs: Int,
-        _ end: WriteBehind.Acknowledgement
-    ) {
-        // What was fetched meanwhile is old.
-        relay.reader?.local.apply(settlement)
-        accepting -= 1
-        if accepting == 0 { acceptingMask = 0 }
-        relay.metrics.answered(from: .pending)
-        var reply: [UInt8] = []
-        switch end {
-        case .logged: reply.append(status: "OK")
-        case .failed(let text): reply.append(error: text)
-        }
-        relay.monitor?.note(
-            command.family, durationNs: relay.loop.nowNs - acceptedNs, isError: end != .logged)
-        answer(number, reply.span)
-    }
-
-    /// Answers a read from what is pending.
-    private func overlay(
-        _ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>, _ gate: WriteGate
-    ) -> WriteGate.Overlay {
-        var reply: [UInt8] = []
-        let found = gate.overlay(command, words, bytes, identity, into: &reply)
-        guard case .answered = found else { return found }
-        relay.metrics.received(command.family)
-        relay.metrics.answered(from: .pending)
-        relay.monitor?.noteHit(command.family)
-        answer(order.begin(), reply.span)
-        return found
-    }
-
-    /// Claims what the command touches, and waits until nothing of it is pending.
-    private func flush(_ scope: WriteScope, _ gate: WriteGate) -> Admission {
-        claim = gate.claim(scope)
-        let session = Returning(self)
-        let waits = gate.whenFlushed(scope, database: identity.database, on: relay.loop) { end in
-            if case .failed(let reply) = end { session.session.refusal = reply }
-            session.session.goOn()
-        }
-        guard waits else { return .go }
+    /// A command begins whose answer the client waits for before anything else is looked at; `goOn` when it is given.
+    func beginEvent(_ command: Command) -> Int {
         hold = .event
-        return .wait
-    }
-
-    private func refuse(_ reply: String) -> Admission {
-        refusal = nil
-        releaseClaim()
-        answer { $0.append(error: reply) }
-        // Redis has been told a part of it.
-        if transaction != nil { endWhenAnswered() }
-        return .done
-    }
-
-    private func releaseClaim() {
-        if let claim { relay.gate?.release(claim) }
-        claim = nil
+        relay.metrics.received(command.family)
+        return order.begin()
     }
 
     // MARK: Commands that need a connection
 
-    private func wait(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
-        guard order.inFlight == 0 else {
-            hold = .order
-            return false
-        }
-        let lease = lane.lease()
-        self.lease = lease
-        return pass(command, words, bytes, to: lease, Pending())
+    /// Whether nothing is under way; if something is, the command at hand waits for it.
+    func mayStop() -> Bool {
+        guard order.inFlight > 0 else { return true }
+        hold = .order
+        return false
     }
 
-    private func beginTransaction(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
-        guard order.inFlight == 0 else {
-            hold = .order
-            return false
-        }
-        let upstream = lane.lease(naming: name)
-        transaction = Transaction(on: upstream)
+    func wait(
+        _ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>, on node: RedisNode,
+        _ errand: ClusterErrand? = nil
+    ) -> Bool {
+        guard mayStop() else { return false }
+        var pending = Pending()
+        pending.errand = errand
+        return pass(command, words, bytes, to: changeLease(to: node), pending)
+    }
+
+    /// Over a connection that nobody uses after it.
+    func askOnce(
+        _ command: Command?, _ words: [Range<Int>], _ bytes: Span<UInt8>, _ errand: ClusterErrand, _ node: RedisNode
+    ) -> Bool {
+        guard mayStop() else { return false }
+        var pending = Pending()
+        pending.errand = errand
+        let upstream = changeLease(to: node)
+        isLeaseSpent = true
+        return pass(command, words, bytes, to: upstream, pending)
+    }
+
+    /// Lends a connection for the command at hand, in place of another if there is one.
+    func changeLease(to node: RedisNode) -> Upstream {
+        if let lease { lane.discard(lease) }
+        let fresh = lane.lease(on: node)
+        lease = fresh
+        return fresh
+    }
+
+    /// A connection for a transaction, under the client's name.
+    func lease(on node: RedisNode) -> Upstream {
+        lane.lease(on: node, naming: name)
+    }
+
+    func beginTransaction(
+        _ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>, on node: RedisNode
+    ) -> Bool {
+        guard mayStop() else { return false }
+        transaction = Transaction(on: lease(on: node))
         return runInTransaction(command, words, bytes)
     }
 
-    private func runInTransaction(_ command: Command?, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
+    func abandonTransaction() {
+        if let transaction { lane.discard(transaction.upstream) }
+        transaction = nil
+    }
+
+    func runInTransaction(_ command: Command?, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
         guard var transaction, !transaction.isEnding else {
             hold = .order
             return false
@@ -551,12 +487,12 @@ final class RelaySession: StreamOwner {
     ///
     /// - Parameter upstream: the one it has already; nil for another.
     /// - Returns: false, for what was read is to be passed on as it is.
-    private func takeOwn(_ upstream: Upstream? = nil) -> Bool {
+    func takeOwn(_ upstream: Upstream? = nil, on node: RedisNode? = nil) -> Bool {
         guard order.inFlight == 0 else {
             hold = .order
             return false
         }
-        let upstream = upstream ?? lane.lease(naming: name)
+        let upstream = upstream ?? lane.lease(on: node ?? anyNode, naming: name)
         transaction = nil
         releaseClaim()
         guard upstream.isConnected else {
@@ -576,8 +512,12 @@ final class RelaySession: StreamOwner {
 
     // MARK: Commands about the client's own connection
 
-    private func runOfSession(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
+    private var anyNode: RedisNode { relay.cluster?.anyNode(for: number) ?? relay.home }
+
+    func runOfSession(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
         switch SessionCommand(command, words, in: bytes, identity) {
+        case .become(let identity, _) where identity.database != 0 && relay.cluster != nil:
+            answer { $0.append(error: "ERR SELECT is not allowed in cluster mode") }
         case .become(let identity, let question): return become(identity, question)
         case .authenticate(let request): return authenticate(request, bytes)
         case .greet(let request): return greet(request)
@@ -671,7 +611,8 @@ final class RelaySession: StreamOwner {
         hold = .event
         let lane = relay.enter(identity)
         let number = order.begin()
-        let fast = lane.fast[self.number % lane.fast.count]
+        let connections = lane.connections(to: anyNode)
+        let fast = connections.fast[self.number % connections.fast.count]
         var takesAnyPassword = false
         if admission.mustAuthenticate, case .given(let given) = proof, let user = given.user {
             // A user of Redis without a password accepts every one, which is not what a password was asked for. If it
@@ -742,7 +683,7 @@ final class RelaySession: StreamOwner {
     // MARK: Being answered
 
     /// An answer of the proxy's own to the command at hand.
-    private func answer(_ write: (inout [UInt8]) -> Void) {
+    func answer(_ write: (inout [UInt8]) -> Void) {
         var reply: [UInt8] = []
         write(&reply)
         answer(order.begin(), reply.span)
@@ -753,6 +694,7 @@ final class RelaySession: StreamOwner {
         client.send { order.end(number, reply, to: &$0) }
         replyBytes = max(reply.count, replyBytes - replyBytes / 4, 1)
         hasFailed = reply.count > 0 && reply[0] == UInt8(ascii: "-")
+        if !detours.isEmpty, detours.end(number) { goOnDetour() }
         guard !isAdvancing else { return }
         if order.inFlight == 0 { everythingIsAnswered() }
         switch hold {
@@ -768,8 +710,8 @@ final class RelaySession: StreamOwner {
             end(transaction)
         }
         if let lease {
-            lane.giveBack(lease)
-            self.lease = nil
+            if isLeaseSpent { lane.discard(lease) } else { lane.giveBack(lease) }
+            (self.lease, isLeaseSpent) = (nil, false)
         }
         if isEnding { client.closeWhenSent() }
     }
@@ -813,7 +755,7 @@ final class RelaySession: StreamOwner {
     }
 
     /// Nothing more is read; the connection closes after the last reply.
-    private func endWhenAnswered() {
+    func endWhenAnswered() {
         isEnding = true
         if order.inFlight == 0 { client.closeWhenSent() }
     }

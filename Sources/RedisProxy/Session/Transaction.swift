@@ -11,7 +11,16 @@ struct Transaction {
     /// What the commands that were queued may change once they are carried out.
     private var queued = Settlement.none
 
+    /// In front of a cluster one of its commands was refused, so the others must not be carried out either.
+    var isSpoiled = false
+
     init(on upstream: Upstream) { self.upstream = upstream }
+
+    /// One that queues already.
+    init(on upstream: Upstream, queued: Settlement) {
+        self.init(on: upstream)
+        (isQueueing, self.queued) = (true, queued)
+    }
 
     /// Whether a command begins one.
     static func begins(with command: Command, _ words: [Range<Int>], in bytes: Span<UInt8>) -> Bool {

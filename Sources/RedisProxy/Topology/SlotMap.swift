@@ -40,11 +40,14 @@ public struct SlotMap: Sendable, Equatable {
         arrange()
     }
 
-    /// Nil where nobody has the slot, or nobody knows who.
-    public func node(of slot: UInt16) -> Node? {
+    /// Where among the `nodes`; nil where nobody has the slot, or nobody knows who.
+    func place(of slot: UInt16) -> Int? {
         let place = owners[Int(slot)]
-        return place == Self.nobody ? nil : nodes[Int(place)]
+        return place == Self.nobody ? nil : Int(place)
     }
+
+    /// Nil where nobody has the slot, or nobody knows who.
+    public func node(of slot: UInt16) -> Node? { place(of: slot).map { nodes[$0] } }
 
     public subscript(slot: UInt16) -> NodeAddress? { node(of: slot)?.address }
 

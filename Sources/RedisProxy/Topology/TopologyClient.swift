@@ -84,6 +84,25 @@ public final class TopologyClient: @unchecked Sendable {
         let lookup = lookup
         Task { connect(await lookup.address(of: node)) }
     }
+
+    /// Where a node is.
+    ///
+    /// - Parameter found: is called exactly once: at once for a number, and later for a name.
+    func lookUp(_ node: NodeAddress, _ found: @escaping (Result<StreamAddress, TopologyFault>) -> Void) {
+        guard !node.isNumeric else { return found(node.lookedUp()) }
+        let answer = Answer(found)
+        let (lookup, loop) = (lookup, loop)
+        Task {
+            let address = await lookup.address(of: node)
+            loop.post { answer.found(address) }
+        }
+    }
+
+    /// On its way through another thread, which does not call it.
+    private struct Answer: @unchecked Sendable {
+        let found: (Result<StreamAddress, TopologyFault>) -> Void
+        init(_ found: @escaping (Result<StreamAddress, TopologyFault>) -> Void) { self.found = found }
+    }
 }
 
 extension NodeAddress {

@@ -29,6 +29,9 @@ public enum TopologySettings: Sendable {
     case sentinel(SentinelSettings)
     case cluster(ClusterSettings)
 
+    /// Whether others say where it is.
+    public var isFound: Bool { if case .single = self { false } else { true } }
+
     /// Reads `redis_proxy.sentinel` and `redis_proxy.cluster`.
     public init(_ settings: Settings) throws(SettingsError) {
         let master = try settings.read(

@@ -1,62 +1,59 @@
-/// The connections to Redis that speak for one identity: some that all its clients share, one for what takes long, and
-/// those that are lent to one client at a time. For the loop's thread.
+/// The connections to Redis that speak for one identity: to the one server there is, or to the nodes of a cluster. For the
+/// loop's thread.
 final class Lane {
     let identity: Identity
     private unowned let relay: Relay
-    /// Several, so that the reply to a large read does not delay everybody.
-    let fast: [Upstream]
-    let slow: Upstream
-    private var idle: [Upstream] = []
-    private var lent: [ObjectIdentifier: Upstream] = [:]
+    /// To the only server; in a cluster to nobody.
+    private let home: NodeConnections
+    private var others: [ObjectIdentifier: NodeConnections] = [:]
     /// Clients that speak for this identity.
     var clients = 0
-
-    private static let mostIdle = 16
 
     init(_ relay: Relay, _ identity: Identity) {
         self.relay = relay
         self.identity = identity
-        fast = (0..<relay.options.connections).map { _ in Upstream(relay, identity, .fast) }
-        slow = Upstream(relay, identity, .slow)
+        home = NodeConnections(relay, relay.home, identity)
+    }
+
+    func connections(to node: RedisNode) -> NodeConnections {
+        if node === home.node { return home }
+        if let known = others[ObjectIdentifier(node)] { return known }
+        let fresh = NodeConnections(relay, node, identity)
+        others[ObjectIdentifier(node)] = fresh
+        return fresh
     }
 
     /// A connection for one client, until `giveBack` or `discard`.
-    func lease() -> Upstream {
-        relay.metrics.leases.add()
-        let upstream = idle.popLast() ?? Upstream(relay, identity, .leased)
-        lent[ObjectIdentifier(upstream)] = upstream
-        return upstream
-    }
+    func lease(on node: RedisNode) -> Upstream { connections(to: node).lease() }
 
     /// The same, connected, and with the client's name. It is not connected where that failed at once.
-    func lease(naming name: [UInt8]) -> Upstream {
-        let upstream = lease()
+    func lease(on node: RedisNode, naming name: [UInt8]) -> Upstream {
+        let upstream = lease(on: node)
         upstream.setName(name)
         return upstream
     }
 
     /// Takes a connection back that is as it was when it was lent.
-    func giveBack(_ upstream: Upstream) {
-        guard lent.removeValue(forKey: ObjectIdentifier(upstream)) != nil else { return }
-        guard upstream.isConnected, upstream.isIdle, idle.count < Self.mostIdle else { return upstream.close() }
-        idle.append(upstream)
-    }
+    func giveBack(_ upstream: Upstream) { connections(to: upstream.node).giveBack(upstream) }
 
     /// Closes a connection that was lent, and whatever Redis holds for it.
-    func discard(_ upstream: Upstream) {
-        lent[ObjectIdentifier(upstream)] = nil
-        upstream.close()
-    }
+    func discard(_ upstream: Upstream) { connections(to: upstream.node).discard(upstream) }
 
     func checkDeadlines(nowMs: Int) {
-        for upstream in fast { upstream.checkDeadline(nowMs: nowMs) }
-        slow.checkDeadline(nowMs: nowMs)
-        for upstream in Array(lent.values) { upstream.checkDeadline(nowMs: nowMs) }
-        idle.removeAll { !$0.isConnected }
+        home.checkDeadlines(nowMs: nowMs)
+        guard !others.isEmpty else { return }
+        for connections in Array(others.values) {
+            connections.checkDeadlines(nowMs: nowMs)
+            guard connections.node.isRetired, connections.isIdle else { continue }
+            others[ObjectIdentifier(connections.node)] = nil
+            connections.close()
+        }
     }
 
+    func isIn(contactWith node: RedisNode) -> Bool { others[ObjectIdentifier(node)] != nil }
+
     func close() {
-        for upstream in fast + [slow] + idle + Array(lent.values) { upstream.close() }
-        (idle, lent) = ([], [:])
+        home.close()
+        for connections in Array(others.values) { connections.close() }
     }
 }

@@ -12,6 +12,8 @@ struct Pending {
     var hasParts = false
     /// The reply tells how long a key of the only fetch lives.
     var isLifetime = false
+    /// In front of a cluster: so that it may be sent again.
+    var errand: ClusterErrand?
     /// The whole command, where somebody else may answer in Redis' place.
     var command: [UInt8] = []
     var settlement = Settlement.none

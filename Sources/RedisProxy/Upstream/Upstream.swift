@@ -7,6 +7,7 @@ final class Upstream: StreamOwner {
     enum Use { case fast, slow, leased, writes }
 
     private unowned let relay: Relay
+    let node: RedisNode
     let identity: Identity
     let use: Use
     private var connection: StreamConnection?
@@ -29,8 +30,9 @@ final class Upstream: StreamOwner {
     /// With so much unsent, clients wait.
     private static let mostUnsentBytes = 4 << 20
 
-    init(_ relay: Relay, _ identity: Identity, _ use: Use) {
+    init(_ relay: Relay, _ node: RedisNode, _ identity: Identity, _ use: Use) {
         self.relay = relay
+        self.node = node
         self.identity = identity
         self.use = use
     }
@@ -77,9 +79,9 @@ final class Upstream: StreamOwner {
 
     private func connected() -> StreamConnection? {
         if let connection { return connection }
-        guard relay.breaker.mayConnect(nowMs: relay.loop.nowMs) else { return nil }
-        guard let fresh = relay.connect() else {
-            relay.failedToConnect()
+        guard node.address != nil, node.breaker.mayConnect(nowMs: relay.loop.nowMs) else { return nil }
+        guard let fresh = relay.connect(to: node) else {
+            relay.failedToConnect(to: node)
             return nil
         }
         fresh.owner = self
@@ -93,8 +95,8 @@ final class Upstream: StreamOwner {
     private func greet(_ connection: StreamConnection) {
         for (command, isCritical) in relay.greeting(for: identity) {
             var pending = Pending()
-            pending.taken = { [unowned relay] reply, kind in
-                if isCritical, kind == .error, let reply { relay.noteRefusedGreeting(reply) }
+            pending.taken = { [unowned relay, node] reply, kind in
+                if isCritical, kind == .error, let reply { relay.noteRefusedGreeting(reply, by: node) }
             }
             enqueue(pending)
             connection.send(command.span)
@@ -103,7 +105,7 @@ final class Upstream: StreamOwner {
         pending.taken = { [weak self] reply, _ in
             guard let self, reply != nil else { return }
             greetedMs = nil
-            relay.connectionAnswered()
+            relay.connectionAnswered(by: node)
         }
         enqueue(pending)
         connection.send { bytes in
@@ -147,11 +149,11 @@ final class Upstream: StreamOwner {
             return taken
         }
         guard !isTurnedAway else {
-            relay.noteRefusedGreeting(Self.full)
+            relay.noteRefusedGreeting(Self.full, by: node)
             return connection.close()
         }
         guard let fault else { return }
-        Log.error("Redis sent what is no reply", ["upstream": "\(relay.options.address)", "fault": "\(fault)"])
+        Log.error("Redis sent what is no reply", ["upstream": "\(node)", "fault": "\(fault)"])
         connection.close()
     }
 
@@ -163,6 +165,7 @@ final class Upstream: StreamOwner {
             for fetch in pending.fetches { fetch?.takeLifetime(reply) }
             return
         }
+        if kind == .error, relay.hasTopology, wasTurnedAway(pending, reply) { return }
         if pending.hasParts {
             Fetch.takeParts(of: reply, kind, for: pending.fetches, nowMs: relay.loop.nowMs)
         } else {
@@ -173,7 +176,7 @@ final class Upstream: StreamOwner {
         defer { relay.writeAnswered(pending.settlement, isError: kind == .error) }
         relay.note(pending, replyBytes: reply.count, isError: kind == .error)
         guard !pending.settlement.isNone else { return session.answer(pending.sequence, reply) }
-        if case .caughtUp = pending.settlement, let feed = relay.feed {
+        if case .caughtUp = pending.settlement, let feed = node.feed {
             let copy = reply.copy(0..<reply.count)
             return feed.whenCaughtUp(on: relay.loop) {
                 session.settled()
@@ -185,6 +188,19 @@ final class Upstream: StreamOwner {
         session.answer(pending.sequence, reply)
     }
 
+    /// - Returns: whether the command goes elsewhere, so that its answer is still to come.
+    private func wasTurnedAway(_ pending: Pending, _ reply: Span<UInt8>) -> Bool {
+        if let errand = pending.errand, let session = pending.session,
+            session.wasTurnedAway(pending, errand, reply, by: node)
+        {
+            for fetch in pending.fetches { fetch?.abandon() }
+            return true
+        }
+        // The client's answer, but for us a hint as well.
+        if Redirect(reply, from: node.name) != nil { relay.doubtTopology() }
+        return false
+    }
+
     func drained(_ connection: StreamConnection) { relay.upstreamDrained() }
 
     // MARK: Being lost
@@ -193,10 +209,11 @@ final class Upstream: StreamOwner {
         (self.connection, name) = (nil, [])
         relay.metrics.upstreams.closed(use)
         if isGivenUp {
-            if greetedMs != nil { relay.breaker.gaveUp(nowMs: relay.loop.nowMs) }
+            if greetedMs != nil { node.breaker.gaveUp(nowMs: relay.loop.nowMs) }
         } else {
-            if greetedMs != nil { relay.failedToConnect() }
-            relay.feed?.doubt()
+            if greetedMs != nil { relay.failedToConnect(to: node) }
+            node.feed?.doubt()
+            relay.doubtTopology()
         }
         greetedMs = nil
         let waiting = line
@@ -215,6 +232,7 @@ final class Upstream: StreamOwner {
         pending.taken?(nil, .error)
         for fetch in pending.fetches { fetch?.abandon() }
         guard !pending.isLifetime, let session = pending.session else { return }
+        if let errand = pending.errand, session.wasLost(pending, errand, on: node, hasLeft: mayHaveRun) { return }
         relay.gate?.release(pending.claim)
         relay.writeAnswered(pending.settlement, isError: true)
         if !pending.settlement.isNone {
@@ -228,15 +246,15 @@ final class Upstream: StreamOwner {
     func checkDeadline(nowMs: Int) {
         guard let connection else { return }
         if let greetedMs, nowMs - greetedMs > relay.options.connectTimeoutMs {
-            Log.warn("Redis does not answer", ["upstream": "\(relay.options.address)"])
+            Log.warn("Redis does not answer", ["upstream": "\(node)"])
             return connection.close()
         }
         guard let oldest = line.first, !oldest.waits else { return }
         let limitMs = use == .fast ? relay.options.timeoutMs : relay.options.slowTimeoutMs
         guard nowMs - max(oldest.sentNs / 1_000_000, lastReplyMs) > limitMs else { return }
         relay.metrics.timeouts.add()
-        relay.breaker.failed(nowMs: nowMs)
-        Log.warn("Redis owes a reply for too long", ["upstream": "\(relay.options.address)"])
+        node.breaker.failed(nowMs: nowMs)
+        Log.warn("Redis owes a reply for too long", ["upstream": "\(node)"])
         connection.close()
     }
 

@@ -44,10 +44,13 @@ final class RedisWriteSink: WriteSink, @unchecked Sendable {
         guard let upstream else { return }
         upstream.checkDeadline(nowMs: nowMs)
         guard flight != nil, nowMs - lastHeardMs > Self.patienceMs else { return }
-        Log.warn("Redis does not answer pending writes", ["upstream": "\(relay.options.address)"])
+        Log.warn("Redis does not answer pending writes", ["upstream": "\(relay.home)"])
         upstream.close()
         end()
     }
+
+    /// Redis is elsewhere, or will be: what is under way is sent again there.
+    func close() { upstream?.close() }
 
     // MARK: Connecting
 
@@ -55,7 +58,7 @@ final class RedisWriteSink: WriteSink, @unchecked Sendable {
         let former = upstream
         upstream = nil
         former?.close()
-        let fresh = Upstream(relay, Identity(), .writes)
+        let fresh = Upstream(relay, relay.home, Identity(), .writes)
         (upstream, isReady, database) = (fresh, false, 0)
         ask(["CLIENT", "SETNAME", name], fresh) { [self] _, _ in
             ask(["CLIENT", "ID"], fresh) { [self] reply, _ in

@@ -8,8 +8,10 @@ import Runtime
 struct ProxySettings: Sendable {
     /// Where the Redis proxy lets clients in, and whom.
     let redisAccess: AccessSettings
-    /// Nil for the Redis in memory.
-    let redis: RedisAddress?
+    /// Says as whom to speak, and where unless `topology` does.
+    private let redis: RedisAddress?
+    /// How it is found.
+    private let topology: TopologySettings
     private let redisTLS: TLSClientSettings
     private let memoryBytes: Int
     private let cache: CacheConfiguration
@@ -26,7 +28,9 @@ struct ProxySettings: Sendable {
         )
         self.redis = try Self.readUpstream(settings) ?? redis
         redisTLS = try TLSClientSettings(settings, "redis_proxy.upstream_tls")
-        redisAccess = try AccessSettings(settings, listeningOn: listen, hasRedis: self.redis != nil)
+        topology = try TopologySettings(settings)
+        let hasRedis = self.redis != nil || topology.isFound
+        redisAccess = try AccessSettings(settings, listeningOn: listen, hasRedis: hasRedis)
         memoryBytes = try settings.read(
             "redis_proxy.memory_bytes", default: ByteCount(64 << 20),
             "Without a Redis behind it, or while it is gone, the proxy is a small one itself and holds so much.",
@@ -35,10 +39,30 @@ struct ProxySettings: Sendable {
         cache = try CacheConfiguration(settings)
         writeBehind = try WriteBehindRules(settings)
         self.stateFolder = stateFolder
-        guard self.redis == nil || !redisAccess.hasEntrance || !writesBehind || stateFolder != nil else {
+        guard hasRedis, redisAccess.hasEntrance else { return }
+        if topology.isFound, self.redis?.usesTLS == true {
+            throw SettingsError(
+                place: settings.fileName, key: "redis_proxy.upstream_url",
+                problem: "the proxy does not speak TLS to a cluster, nor to what Sentinels name")
+        }
+        if case .cluster = topology { try checkCluster(settings) }
+        guard !writesBehind || stateFolder != nil else {
             throw SettingsError(
                 place: settings.fileName, key: "state.dir",
                 problem: "a class of the cache has write: behind, which needs a folder for the log")
+        }
+    }
+
+    private func checkCluster(_ settings: Settings) throws(SettingsError) {
+        if let database = redis?.database, database != 0 {
+            throw SettingsError(
+                place: settings.fileName, key: "redis_proxy.cluster.addresses",
+                problem: "a cluster has database 0 only, and the target names \(database)")
+        }
+        if writesBehind {
+            throw SettingsError(
+                place: settings.fileName, key: "redis_proxy.cluster.addresses",
+                problem: "a class of the cache has write: behind, which does not work in front of a cluster")
         }
     }
 
@@ -59,36 +83,59 @@ struct ProxySettings: Sendable {
         let entrances = try redisAccess.makeEntrances()
         var limits = MemoryRedis.Limits()
         limits.bytes = memoryBytes
-        guard let redis else {
+        guard let place = try place else {
             return try RedisProxy(entrances, memory: MemoryRedis(limits: limits))
         }
         return try RedisProxy(
-            entrances, to: try relayOptions(redis), cache: cache.makeCache(), hotKeys: hotKeys, memory: cache.memory,
+            entrances, to: try relayOptions(place), cache: cache.makeCache(), hotKeys: hotKeys, memory: cache.memory,
             volatile: limits, writeBehind: writeBehindFolder.map { (folder: $0, rules: writeBehind) },
             features: Features(), operations: operations)
     }
 
     private var writesBehind: Bool { cache.classes.contains { $0.writeMode == .behind } }
 
-    /// Nil where nothing is written behind, now or in the last life.
+    /// Nil where nothing is written behind, now or in the last life, and in front of a cluster.
     private var writeBehindFolder: String? {
-        guard let folder = stateFolder.map({ $0 + "/write-behind" }) else { return nil }
-        return writesBehind || Files.exists(folder) ? folder : nil
+        guard let folder = stateFolder.map({ $0 + "/write-behind" }), writesBehind || Files.exists(folder) else {
+            return nil
+        }
+        guard case .cluster = topology else { return folder }
+        Log.warn("writes that are still in the log are not brought to a cluster", ["folder": folder])
+        return nil
     }
 
-    private func relayOptions(_ redis: RedisAddress) throws -> RelayOptions {
-        let (address, host) =
-            switch redis.endpoint {
-            case .tcp(let host, let port): (try StreamAddress(host: host, port: port), host)
-            case .unix(let path): (try StreamAddress(path: path), "")
-            }
+    private func relayOptions(_ place: RedisPlace) throws -> RelayOptions {
+        var host = ""
+        if case .tcp(let name, _) = redis?.endpoint { host = name }
         return RelayOptions(
-            address, tls: redis.usesTLS ? try redisTLS.make(host: host) : nil, user: redis.user,
-            password: redis.password, database: redis.database)
+            place, tls: redis?.usesTLS == true ? try redisTLS.make(host: host) : nil, user: redis?.user,
+            password: redis?.password, database: redis?.database ?? 0)
     }
 
     private var hotKeys: (file: StateFile, limit: Int)? {
         guard let stateFolder, cache.hotKeys > 0 else { return nil }
         return (StateFile(stateFolder + "/hot-keys"), cache.hotKeys)
+    }
+
+    /// For people.
+    var upstream: String {
+        switch topology {
+        case .single: redis.map { "\($0)" } ?? "memory"
+        case .sentinel(let sentinel): "Sentinels of \(sentinel.master)"
+        case .cluster: "cluster"
+        }
+    }
+
+    /// Nil for the Redis in memory.
+    private var place: RedisPlace? {
+        get throws {
+            switch (topology, redis?.endpoint) {
+            case (.sentinel(let sentinel), _): .sentinel(sentinel)
+            case (.cluster(let cluster), _): .cluster(cluster)
+            case (.single, .tcp(let host, let port)): .fixed(try StreamAddress(host: host, port: port))
+            case (.single, .unix(let path)): .fixed(try StreamAddress(path: path))
+            case (.single, nil): nil
+            }
+        }
     }
 }
