@@ -24,6 +24,7 @@ import Testing
             while try await ask("SET", "before", "1") != "OK\n" { try #require(!deadline.hasPassed) }
             // Waits until the master has it: from here on there is a connection to it.
             while try await ask("DBSIZE") != "1\n" { try #require(!deadline.hasPassed) }
+            while try await watched.replica.command("EXISTS", "before") != "1\n" { try #require(!deadline.hasPassed) }
             #expect(try await ask("SET", "pending", "2") == "OK\n")
             try await watched.sentinel.command("SENTINEL", "FAILOVER", "main")
             while !outrigger.log.contains(watched.isFollowed) {
@@ -32,8 +33,11 @@ import Testing
             }
             #expect(try await ask("GET", "pending") == "2\n")
             #expect(try await watched.replica.command("EXISTS", "pending") == "0\n")
-            while try await ask("DBSIZE") != "2\n" {
-                try #require(!deadline.hasPassed, "\(outrigger.log.suffix(2000))")
+            // Waits until the new master has it.
+            var size = try await ask("DBSIZE")
+            while size != "2\n" {
+                try #require(!deadline.hasPassed, "\(size)\n\(outrigger.log.suffix(2000))")
+                size = try await ask("DBSIZE")
             }
             #expect(try await watched.replica.command("GET", "pending") == "2\n")
         }
