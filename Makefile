@@ -66,10 +66,11 @@ clean: ## remove everything that was built
 format: ## format the sources
 	swift format -i -r Package.swift Sources Tests
 
-# So many tests at once, and which.
+# So many tests at once, and which. What failed is said again at the end, where a reader of a long log looks first.
 define run-tests
-. $(SERVERS)/environment && TEST_PYTHON=$(abspath $(PYTHON))/bin/python3 \
-	SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=$(1) swift test --skip-build $(2)
+. $(SERVERS)/environment && set -o pipefail && mkdir -p .build/logs && TEST_PYTHON=$(abspath $(PYTHON))/bin/python3 \
+	SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=$(1) swift test --skip-build $(2) 2>&1 | tee .build/logs/test.log || \
+	{ printf '\nFailed:\n'; grep -aE '^✘|rror:' .build/logs/test.log | cut -c -1000 | tail -n 40; exit 1; }
 endef
 
 define install
