@@ -20,17 +20,17 @@ final class CommandMonitor {
 
     func note(_ family: Command.Family, durationNs: Int, isError: Bool) {
         let place = isError ? failed[Int(family.rawValue)] : answered[Int(family.rawValue)]
-        operations.record(place, duration: .nanoseconds(durationNs))
+        operations.record(place, seconds: Double(durationNs) / 1e9)
     }
 
-    func noteHit(_ family: Command.Family) { hits[Int(family.rawValue)] += 1 }
+    func noteHit(_ family: Command.Family, _ count: Int = 1) { hits[Int(family.rawValue)] += count }
 
     /// The longest that a round with hits has taken since the last flush.
     func noteRound(ns: Int) { hitsNs = max(hitsNs, ns) }
 
     func flush() {
         for (family, count) in hits.enumerated() where count > 0 {
-            operations.record(answered[family], duration: .nanoseconds(hitsNs), count: count)
+            operations.record(answered[family], seconds: Double(hitsNs) / 1e9, count: count)
             hits[family] = 0
         }
         hitsNs = 0

@@ -2,7 +2,7 @@ import Metrics
 import Synchronization
 
 /// What the proxy counts. Label values come from closed sets.
-struct RedisProxyMetrics: Sendable {
+final class RedisProxyMetrics: Sendable {
     /// Where an answer came from.
     enum Source: String, CaseIterable, Sendable { case local, redis, memory, stale, pending }
 
@@ -193,14 +193,14 @@ struct RedisProxyMetrics: Sendable {
     /// Served from when it is first asked for: a proxy without a local level has nothing to track.
     var trackingIsUp: Gauge { trackingFamily.with([]) }
 
-    func received(_ family: Command.Family) { commands[Int(family.rawValue)].add() }
-    func answered(from source: Source) {
+    func received(_ family: Command.Family, _ count: Int = 1) { commands[Int(family.rawValue)].add(count) }
+    func answered(from source: Source, _ count: Int = 1) {
         switch source {
-        case .local: replies[0].add()
-        case .redis: replies[1].add()
-        case .memory: replies[2].add()
-        case .stale: replies[3].add()
-        case .pending: replies[4].add()
+        case .local: replies[0].add(count)
+        case .redis: replies[1].add(count)
+        case .memory: replies[2].add(count)
+        case .stale: replies[3].add(count)
+        case .pending: replies[4].add(count)
         }
     }
     func bypassed(_ reason: Bypass) { bypasses[reason.rawValue].add() }

@@ -78,6 +78,8 @@ final class Relay: @unchecked Sendable {
         home.feed?.end()
         sentinel?.stop()
         cluster?.stop()
+        // They hold the relay.
+        lanes = [:]
     }
 
     /// The local level has come into use.
@@ -281,6 +283,17 @@ final class Relay: @unchecked Sendable {
     }
 
     // MARK: Telling
+
+    /// Whether every client's `GET`s may be answered from the local level, if they are there.
+    var answersGets: Bool { cluster == nil && gate == nil && features[.cache] == 100 && features.isOn(.pipelining) }
+
+    /// Counts `GET`s that were answered locally.
+    func noteHits(_ count: Int) {
+        guard count > 0 else { return }
+        metrics.received(.string, count)
+        metrics.answered(from: .local, count)
+        monitor?.noteHit(.string, count)
+    }
 
     func noteHit(_ command: Command) {
         metrics.received(command.family)

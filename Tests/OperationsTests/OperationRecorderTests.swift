@@ -99,7 +99,7 @@ import Testing
         let recorder = OperationRecorder(OperationsConfiguration())
         let place = recorder.place(operation: "redis.get")
         #expect(recorder.value(#"outrigger_operations_total{operation="redis.get",status="ok"}"#) == nil)
-        recorder.record(place, duration: .microseconds(80))
+        recorder.record(place, seconds: 80e-6)
         recorder.record(operation: "redis.get", duration: .microseconds(80))
         #expect(recorder.value(#"outrigger_operations_total{operation="redis.get",status="ok"}"#) == 2)
     }

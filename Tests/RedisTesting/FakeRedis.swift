@@ -17,6 +17,8 @@ package final class FakeRedis: Sendable {
         var heldReplies: Set<String> = []
         /// Commands that are not carried out yet.
         var heldCommands: Set<String> = []
+        /// Commands behind whose replies the connection is closed.
+        var last: Set<String> = []
         /// Commands under which the connection is closed, once they are carried out.
         var fatal: Set<String> = []
         var connections: [Int32: Connection] = [:]
@@ -83,6 +85,8 @@ package final class FakeRedis: Sendable {
     package func holdReplies(to command: String) { state.withLock { _ = $0.heldReplies.insert(command) } }
     /// Leaves such commands for later, with all that come behind on that connection.
     package func holdCommand(_ command: String) { state.withLock { _ = $0.heldCommands.insert(command) } }
+    /// Answers such a command, and closes the connection.
+    package func closeBehind(_ command: String) { state.withLock { _ = $0.last.insert(command) } }
     package func closeUnder(_ command: String) { state.withLock { _ = $0.fatal.insert(command) } }
 
     /// Lets what is held go on, in the order in which the connections came, and holds nothing more.
@@ -212,7 +216,7 @@ package final class FakeRedis: Sendable {
             } else if !connection.isMute {
                 put(bytes, descriptor)
             }
-            return true
+            return !state.last.contains(name)
         }
     }
 

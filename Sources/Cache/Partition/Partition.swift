@@ -2,7 +2,7 @@ import Runtime
 import Synchronization
 
 /// The part of the cache that holds one class, whatever its policy.
-protocol Partition: Sendable {
+protocol Partition: AnyObject, Sendable {
     func lookup(_ hash: UInt64, _ key: Span<UInt8>, nowMs: Int, into output: inout [UInt8]) -> Lookup
     func contains(_ hash: UInt64, _ key: Span<UInt8>, nowMs: Int) -> Bool
     func beginFill(_ hash: UInt64, _ key: Span<UInt8>, _ request: FillRequest, _ id: CacheClass.ID, nowMs: Int)

@@ -12,6 +12,8 @@ struct Shadows<Policy: EvictionPolicy> {
     private var double: Shadow<Policy>
     private var sampleMask: UInt32 = 0
     private var bounds: Bounds
+    /// Of the shadows, as the sample is now.
+    private var (halfBounds, doubleBounds): (Bounds, Bounds)
     /// In the larger shadow: a fiftieth of the memory, at most 1024 entries.
     private let mostEntries: Int
 
@@ -20,22 +22,30 @@ struct Shadows<Policy: EvictionPolicy> {
         half = Shadow(weighing: weighing, nowMs: nowMs)
         double = Shadow(weighing: weighing, nowMs: nowMs)
         self.bounds = bounds
+        (halfBounds, doubleBounds) = (bounds.scaled(by: 0.5, 0), bounds.scaled(by: 2, 0))
     }
 
-    mutating func resize(_ bounds: Bounds) { self.bounds = bounds }
+    mutating func resize(_ bounds: Bounds) {
+        self.bounds = bounds
+        scale()
+    }
+
+    private mutating func scale() {
+        (halfBounds, doubleBounds) = (bounds.scaled(by: 0.5, sampleMask), bounds.scaled(by: 2, sampleMask))
+    }
 
     @inline(__always)
     func contains(_ hash: UInt64) -> Bool { UInt32(truncatingIfNeeded: hash >> 32) & sampleMask == 0 }
 
     /// A key of the sample was asked for. `entry` is what the cache itself found.
     mutating func requested(_ hash: UInt64, found entry: Slot?, nowMs: Int) {
-        half.requested(hash, found: entry, within: bounds.scaled(by: 0.5, sampleMask), nowMs)
-        double.requested(hash, found: entry, within: bounds.scaled(by: 2, sampleMask), nowMs)
+        half.requested(hash, found: entry, within: halfBounds, nowMs)
+        double.requested(hash, found: entry, within: doubleBounds, nowMs)
     }
 
     mutating func stored(_ hash: UInt64, _ entry: Slot, nowMs: Int) {
-        half.store(hash, entry, within: bounds.scaled(by: 0.5, sampleMask), nowMs)
-        double.store(hash, entry, within: bounds.scaled(by: 2, sampleMask), nowMs)
+        half.store(hash, entry, within: halfBounds, nowMs)
+        double.store(hash, entry, within: doubleBounds, nowMs)
         while double.count > mostEntries { thin() }
     }
 
@@ -46,6 +56,7 @@ struct Shadows<Policy: EvictionPolicy> {
 
     private mutating func thin() {
         sampleMask = sampleMask << 1 | 1
+        scale()
         half.keep(sampleMask)
         double.keep(sampleMask)
     }

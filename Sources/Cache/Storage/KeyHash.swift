@@ -1,3 +1,5 @@
+import Runtime
+
 /// The hash of a key: eight bytes a step, each folded in by a 64 × 64 bit multiplication.
 ///
 /// Not cryptographic. The seed differs from process to process, so that nobody outside can aim at one bucket.
@@ -9,10 +11,10 @@ enum KeyHash {
         var state = seed ^ UInt64(truncatingIfNeeded: key.count) &* odd
         var position = 0
         while key.count - position > 8 {
-            state = fold(state ^ word(key, at: position), odd)
+            state = fold(state ^ key.word(at: position), odd)
             position += 8
         }
-        let last = key.count >= 8 ? word(key, at: key.count - 8) : shortWord(key)
+        let last = key.count >= 8 ? key.word(at: key.count - 8) : shortWord(key)
         return fold(fold(state ^ last, stir), odd)
     }
 
@@ -23,14 +25,6 @@ enum KeyHash {
     private static func fold(_ value: UInt64, _ factor: UInt64) -> UInt64 {
         let (high, low) = (value ^ factor).multipliedFullWidth(by: factor)
         return high ^ low ^ value
-    }
-
-    @inline(__always)
-    private static func word(_ key: Span<UInt8>, at start: Int) -> UInt64 {
-        let eight = key.extracting(start..<start + 8)
-        var word: UInt64 = 0
-        for index in 0..<8 { word |= UInt64(eight[index]) << UInt64(8 * index) }
-        return word
     }
 
     @inline(__always)

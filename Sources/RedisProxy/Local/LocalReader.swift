@@ -29,6 +29,7 @@ final class LocalReader {
     }
 
     let local: LocalLevel
+    /// Lent to `withName`.
     private var name: [UInt8] = []
     private var places: [Int] = []
 
@@ -73,7 +74,7 @@ final class LocalReader {
     }
 
     /// Lends the buffer in which the names of entries are put together.
-    private func withName<Result>(_ body: (inout [UInt8]) -> Result) -> Result {
+    func withName<Result>(_ body: (inout [UInt8]) -> Result) -> Result {
         var lent: [UInt8] = []
         swap(&lent, &name)
         defer { swap(&lent, &name) }
@@ -150,6 +151,11 @@ final class LocalReader {
         Question(
             keys: places.map { bytes.copy(words[$0]) }, command: isReply ? bytes.copy(0..<bytes.count) : nil,
             hasParts: !isReply && bytes.isWord("mget", words[0]))
+    }
+
+    /// What would have to be fetched for a `GET`.
+    func question(get words: [Range<Int>], _ bytes: Span<UInt8>) -> Question {
+        Question(keys: [bytes.copy(words[1])], command: nil)
     }
 
     // MARK: Fetching

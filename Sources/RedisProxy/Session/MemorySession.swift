@@ -70,7 +70,8 @@ final class MemorySession: StreamOwner {
                     run(reader.arguments, in: rest)
                 case .inline(let length):
                     taken += length
-                    run(reader.arguments, in: reader.rewritten.span)
+                    let rewritten = reader.rewritten
+                    run(reader.arguments, in: rewritten.span)
                 case .failed(let fault):
                     client.send { fault.append(to: &$0) }
                     client.closeWhenSent()

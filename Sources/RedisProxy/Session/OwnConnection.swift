@@ -15,6 +15,8 @@ final class OwnConnection {
     /// What was written lately. Replies are not told from messages here, so with everything that comes it is dropped anew.
     private var unsettled: [(settlement: Settlement, sentMs: Int)] = []
     private var isCatchingUp = false
+    /// Redis has closed the connection while its last words wait for the feed.
+    private var isLost = false
     private var hasEnded = false
     /// What was passed on lately, and may not have been carried out yet.
     private var claims: [(claim: WriteScope, sentMs: Int)] = []
@@ -191,6 +193,7 @@ final class OwnConnection {
             isCatchingUp = false
             upstream.resume()
             answer(copy.span)
+            if isLost { lost() }
         }
     }
 
@@ -221,7 +224,7 @@ final class OwnConnection {
     /// Redis has closed the connection.
     func lost() {
         guard !hasEnded else { return }
-        client.closeWhenSent()
+        if isCatchingUp { isLost = true } else { client.closeWhenSent() }
     }
 
     /// The client has gone.

@@ -19,14 +19,14 @@ final class RelaySession: StreamOwner {
         case event
     }
 
-    private let client: StreamConnection
+    let client: StreamConnection
     let relay: Relay
-    private var admission: ClientAdmission
-    private(set) var identity: Identity
-    private(set) var lane: Lane
+    var admission: ClientAdmission
+    var identity: Identity
+    var lane: Lane
     let number: Int
     /// As the client has named itself.
-    private var name: [UInt8] = []
+    var name: [UInt8] = []
     private var own: OwnConnection?
     var transaction: Transaction?
     /// Lent until the command that waits is answered.
@@ -35,7 +35,7 @@ final class RelaySession: StreamOwner {
     private var isLeaseSpent = false
     /// A command is under way that waits for what others do.
     private var isWaiting = false
-    private var reader = CommandReader()
+    var reader = CommandReader()
     var order = ReplyOrder()
     var hold = Hold.nothing
     private var isAdvancing = false
@@ -50,6 +50,8 @@ final class RelaySession: StreamOwner {
     private var hasFailed = false
     /// Where the commands go whose replies have not come.
     private(set) var current: Upstream?
+    /// The command at hand was looked for in the local level, and is not there.
+    private var isNextMissing = false
     /// Somebody else's fetch brought nothing: the next command fetches for itself.
     private var hasFollowedInVain = false
     /// Writes that were taken and are on their way to the log, and their keys (`Settlement.mask`).
@@ -152,7 +154,10 @@ final class RelaySession: StreamOwner {
                     hold = .congestion
                     return taken
                 }
-                guard let length = takeOne(rest) else { return taken }
+                let hits = answerGets(rest)
+                taken += hits
+                if client.unsentBytes >= Self.mostUnsentBytes { continue }
+                guard let length = takeOne(rest.extracting(droppingFirst: hits)) else { return taken }
                 taken += length
             }
             return taken
@@ -171,6 +176,27 @@ final class RelaySession: StreamOwner {
     /// Of a client that waits for others one wants to know when it goes, however much it has sent ahead.
     private func holdBack() {
         if isWaiting, unreadBytes < Self.mostUnreadBytes { client.resume() } else { client.pause() }
+    }
+
+    /// Answers the `GET`s at the start of `bytes` that are known locally, as long as nothing else is the matter: every
+    /// condition here is one that `run`, `ask` and `look` would find for each of them.
+    ///
+    /// - Returns: bytes of the commands that were answered.
+    private func answerGets(_ bytes: Span<UInt8>) -> Int {
+        isNextMissing = false
+        guard order.inFlight == 0, unsettledWrites == 0, transaction == nil, relay.answersGets,
+            !admission.mustAuthenticate, identity.mayShareLocalLevel, let reader = relay.reader,
+            PlainGet.begins(bytes), reader.local.freshness.isLive
+        else { return 0 }
+        var run = LocalReader.GetRun()
+        client.send {
+            run = reader.answerGets(
+                bytes, database: identity.database, version: identity.version, nowMs: relay.loop.nowMs,
+                until: $0.count + Self.mostUnsentBytes, into: &$0)
+        }
+        relay.noteHits(run.hits)
+        isNextMissing = run.isNextMissing
+        return run.length
     }
 
     /// - Returns: bytes of a command that was dealt with; nil when it is not whole, or has to wait.
@@ -303,6 +329,10 @@ final class RelaySession: StreamOwner {
     private func look(
         _ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>, _ reader: LocalReader
     ) -> LocalReader.Look {
+        if isNextMissing {
+            isNextMissing = false
+            return .missed(reader.question(get: words, bytes))
+        }
         let nowMs = relay.loop.nowMs
         var found = LocalReader.Look.bypass(.keys)
         if order.inFlight == 0 {
@@ -353,7 +383,8 @@ final class RelaySession: StreamOwner {
     }
 
     private func pass(
-        _ command: Command?, _ words: [Range<Int>], _ bytes: Span<UInt8>, to upstream: Upstream, _ pending: Pending
+        _ command: Command?, _ words: [Range<Int>], _ bytes: Span<UInt8>, to upstream: Upstream,
+        _ pending: consuming Pending
     ) -> Bool {
         guard mayGo(to: upstream) else { return false }
         let settlement = relay.reader == nil ? Settlement.none : Settlement(command, words, in: bytes)
@@ -362,12 +393,11 @@ final class RelaySession: StreamOwner {
     }
 
     private func pass(
-        _ command: Command?, _ bytes: Span<UInt8>, to upstream: Upstream, _ pending: Pending,
+        _ command: Command?, _ bytes: Span<UInt8>, to upstream: Upstream, _ pending: consuming Pending,
         before: Settlement, after: Settlement
     ) {
         current = upstream
         if let cluster = relay.cluster { noteWay(in: cluster) }
-        var pending = pending
         pending.session = self
         pending.sequence = order.begin()
         pending.family = command?.family ?? .unknown
@@ -402,6 +432,9 @@ final class RelaySession: StreamOwner {
         relay.metrics.received(command.family)
         return order.begin()
     }
+
+    /// A node for what concerns no key.
+    var anyNode: RedisNode { relay.cluster?.anyNode(for: number) ?? relay.home }
 
     // MARK: Commands that need a connection
 
@@ -508,176 +541,6 @@ final class RelaySession: StreamOwner {
         let session = Returning(self)
         relay.loop.post { session.session.goOn() }
         return false
-    }
-
-    // MARK: Commands about the client's own connection
-
-    private var anyNode: RedisNode { relay.cluster?.anyNode(for: number) ?? relay.home }
-
-    func runOfSession(_ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>) -> Bool {
-        switch SessionCommand(command, words, in: bytes, identity) {
-        case .become(let identity, _) where identity.database != 0 && relay.cluster != nil:
-            answer { $0.append(error: "ERR SELECT is not allowed in cluster mode") }
-        case .become(let identity, let question): return become(identity, question)
-        case .authenticate(let request): return authenticate(request, bytes)
-        case .greet(let request): return greet(request)
-        case .setName(let name):
-            self.name = name
-            answer { $0.append(status: "OK") }
-        case .tellName:
-            answer { [name, identity] reply in
-                if name.isEmpty { reply.append(nullIn: identity.version) } else { reply.append(bulk: name.span) }
-            }
-        case .refuse(let error): answer { $0.append(error: error) }
-        case .quit:
-            answer { $0.append(status: "OK") }
-            endWhenAnswered()
-        case .reset: return reset()
-        case .ofTheConnection: return takeOwn()
-        }
-        return true
-    }
-
-    private func authenticate(_ request: AuthRequest, _ bytes: Span<UInt8>) -> Bool {
-        guard order.inFlight == 0 else {
-            hold = .order
-            return false
-        }
-        switch admission.judge(user: request.user, password: request.password) {
-        case .refused(let reply): answer { $0.append(error: reply) }
-        case .accepted(let user):
-            authenticated(as: user)
-            answer { $0.append(status: "OK") }
-        case .askRedis:
-            let given = Credentials(user: request.user, password: request.password)
-            return become(identity.with(given, relay.options), bytes.copy(0..<bytes.count), .given(given))
-        }
-        return true
-    }
-
-    private func greet(_ request: HelloRequest) -> Bool {
-        guard order.inFlight == 0 else {
-            hold = .order
-            return false
-        }
-        var other = identity
-        if let version = request.version { other.version = version }
-        guard let credentials = request.credentials else {
-            guard !admission.mustAuthenticate else {
-                answer { $0.append(error: HelloRequest.needsCredentials) }
-                return true
-            }
-            return become(other, request.question(withCredentials: false), name: request.name)
-        }
-        switch admission.judge(user: credentials.user, password: credentials.password) {
-        case .refused(let reply): answer { $0.append(error: reply) }
-        case .accepted(let user):
-            return become(other, request.question(withCredentials: false), .accepted(user), name: request.name)
-        case .askRedis:
-            let given = Credentials(user: credentials.user, password: credentials.password)
-            return become(
-                other.with(given, relay.options), request.question(withCredentials: true), .given(given),
-                name: request.name)
-        }
-        return true
-    }
-
-    private func authenticated(as user: [UInt8]) {
-        admission.authenticated(as: user)
-        reader.isAuthenticated = true
-    }
-
-    /// Whether a client says who it is, when it becomes another.
-    private enum Proof {
-        case none
-        /// The proxy has found it right.
-        case accepted([UInt8])
-        /// Redis is to judge.
-        case given(Credentials)
-    }
-
-    /// Speaks for another identity, once Redis has agreed.
-    ///
-    /// - Parameters:
-    ///   - question: that Redis agrees to; it leaves a connection of that identity as it is.
-    ///   - name: that the client takes with it; nil to keep the one it has.
-    private func become(
-        _ identity: Identity, _ question: [UInt8], _ proof: Proof = .none, name: [UInt8]? = nil
-    ) -> Bool {
-        guard order.inFlight == 0 else {
-            hold = .order
-            return false
-        }
-        hold = .event
-        let lane = relay.enter(identity)
-        let number = order.begin()
-        let connections = lane.connections(to: anyNode)
-        let fast = connections.fast[self.number % connections.fast.count]
-        var takesAnyPassword = false
-        if admission.mustAuthenticate, case .given(let given) = proof, let user = given.user {
-            // A user of Redis without a password accepts every one, which is not what a password was asked for. If it
-            // does, the connection is that user's already.
-            fast.ask(Credentials(user: user, password: Self.nobodysPassword()).command) { reply, kind in
-                takesAnyPassword = reply != nil && kind != .error
-            }
-        }
-        fast.ask(question) { [self] reply, kind in
-            var refusal: [UInt8] = []
-            var (reply, isAgreed) = (reply, reply != nil && kind != .error)
-            if reply == nil {
-                // Of credentials only the proxy's own get here, which are right as far as it knows.
-                reply = relay.agree(to: identity, insteadOfRedis: question, number: self.number)
-                isAgreed = reply != nil
-            }
-            if isAgreed, client.isOpen, !takesAnyPassword {
-                relay.leave(self.lane)
-                (self.lane, self.identity) = (lane, identity)
-                if let name { self.name = name }
-                switch proof {
-                case .none: break
-                case .accepted(let user): authenticated(as: user)
-                case .given(let given): authenticated(as: given.user ?? ProxyUsers.standard)
-                }
-            } else {
-                relay.leave(lane)
-                if case .given(let given) = proof, let reply, kind == .error, Self.isWrongPassword(reply) {
-                    admission.refusedByRedis(given)
-                }
-                refusal.append(error: takesAnyPassword ? Self.needsPassword : RelayText.unreachable)
-            }
-            let text = takesAnyPassword ? refusal : reply ?? refusal
-            answer(number, text.span)
-            goOn()
-        }
-        return true
-    }
-
-    private static let needsPassword = "DENIED This user of Redis has no password, and clients of this proxy need one."
-
-    /// One that is nobody's.
-    private static func nobodysPassword() -> [UInt8] {
-        var dice = SystemRandomNumberGenerator()
-        return Array("\(dice.next())-\(dice.next())".utf8)
-    }
-
-    /// As newer and older Redis say it.
-    private static func isWrongPassword(_ reply: [UInt8]) -> Bool {
-        reply.starts(with: "-WRONGPASS".utf8) || reply.starts(with: "-ERR invalid password".utf8)
-    }
-
-    private func reset() -> Bool {
-        guard order.inFlight == 0 else {
-            hold = .order
-            return false
-        }
-        relay.leave(lane)
-        identity = Identity(database: relay.options.database)
-        lane = relay.enter(identity)
-        name = []
-        admission.reset()
-        reader.isAuthenticated = !admission.mustAuthenticate
-        answer { $0.append(status: "RESET") }
-        return true
     }
 
     // MARK: Being answered

@@ -2,7 +2,7 @@
 /// loop's thread.
 final class Lane {
     let identity: Identity
-    private unowned let relay: Relay
+    private let relay: Relay
     /// To the only server; in a cluster to nobody.
     private let home: NodeConnections
     private var others: [ObjectIdentifier: NodeConnections] = [:]

@@ -2,7 +2,7 @@
 /// are lent to one client at a time. For the loop's thread.
 final class NodeConnections {
     let node: RedisNode
-    private unowned let relay: Relay
+    private let relay: Relay
     private let identity: Identity
     /// Several, so that the reply to a large read does not delay everybody.
     let fast: [Upstream]

@@ -6,7 +6,7 @@ import Runtime
 final class Upstream: StreamOwner {
     enum Use { case fast, slow, leased, writes }
 
-    private unowned let relay: Relay
+    private let relay: Relay
     let node: RedisNode
     let identity: Identity
     let use: Use
@@ -44,16 +44,15 @@ final class Upstream: StreamOwner {
     // MARK: Asking
 
     /// Sends a command; `pending` is answered whatever happens.
-    func ask(_ command: Span<UInt8>, _ pending: Pending) {
+    func ask(_ command: Span<UInt8>, _ pending: consuming Pending) {
         guard let connection = connected() else { return lose(pending, mayHaveRun: false) }
         if use != .leased { relay.metrics.pipelineDepth.observe(Double(line.count)) }
-        var pending = pending
         if pending.sentNs == 0 { pending.sentNs = relay.loop.nowNs }
         enqueue(pending)
         connection.send(command)
     }
 
-    private func enqueue(_ pending: Pending) {
+    private func enqueue(_ pending: consuming Pending) {
         relay.metrics.inFlight.move(by: 1)
         line.append(pending)
     }
@@ -95,15 +94,15 @@ final class Upstream: StreamOwner {
     private func greet(_ connection: StreamConnection) {
         for (command, isCritical) in relay.greeting(for: identity) {
             var pending = Pending()
-            pending.taken = { [unowned relay, node] reply, kind in
+            pending.taken = { [relay, node] reply, kind in
                 if isCritical, kind == .error, let reply { relay.noteRefusedGreeting(reply, by: node) }
             }
             enqueue(pending)
             connection.send(command.span)
         }
         var pending = Pending()
-        pending.taken = { [weak self] reply, _ in
-            guard let self, reply != nil else { return }
+        pending.taken = { [self] reply, _ in
+            guard reply != nil else { return }
             greetedMs = nil
             relay.connectionAnswered(by: node)
         }
@@ -160,19 +159,23 @@ final class Upstream: StreamOwner {
     private func deliver(_ reply: Span<UInt8>, _ kind: ReplySkimmer.Kind) {
         guard let pending = line.popFirst() else { return }
         relay.metrics.inFlight.move(by: -1)
-        if let taken = pending.taken { return taken(reply.copy(0..<reply.count), kind) }
-        guard !pending.isLifetime else {
-            for fetch in pending.fetches { fetch?.takeLifetime(reply) }
-            return
+        if let rare = pending.rare {
+            if let taken = rare.taken { return taken(reply.copy(0..<reply.count), kind) }
+            guard !pending.isLifetime else {
+                for fetch in rare.fetches { fetch?.takeLifetime(reply) }
+                return
+            }
         }
         if kind == .error, relay.hasTopology, wasTurnedAway(pending, reply) { return }
-        if pending.hasParts {
-            Fetch.takeParts(of: reply, kind, for: pending.fetches, nowMs: relay.loop.nowMs)
-        } else {
-            pending.fetches.first??.take(reply, kind, nowMs: relay.loop.nowMs)
+        if let rare = pending.rare {
+            if pending.hasParts {
+                Fetch.takeParts(of: reply, kind, for: rare.fetches, nowMs: relay.loop.nowMs)
+            } else {
+                rare.fetches.first??.take(reply, kind, nowMs: relay.loop.nowMs)
+            }
+            relay.gate?.release(rare.claim)
         }
         guard let session = pending.session else { return }
-        relay.gate?.release(pending.claim)
         defer { relay.writeAnswered(pending.settlement, isError: kind == .error) }
         relay.note(pending, replyBytes: reply.count, isError: kind == .error)
         guard !pending.settlement.isNone else { return session.answer(pending.sequence, reply) }
@@ -268,7 +271,10 @@ final class Upstream: StreamOwner {
     // MARK: One client's alone
 
     /// From the next reply that nobody in line waits for, everything is passed to this client.
-    func give(to only: OwnConnection) { self.only = only }
+    func give(to only: OwnConnection) {
+        self.only = only
+        connection?.isReadToTheEnd = true
+    }
 
     func pass(_ bytes: Span<UInt8>) { connection?.send(bytes) }
     func finish() { connection?.finishWhenSent() }

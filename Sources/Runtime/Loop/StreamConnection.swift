@@ -28,7 +28,8 @@ extension StreamOwner {
 /// no time limit of its own; whoever owns the connection closes it when `isReady` stays false for too long.
 public final class StreamConnection: LoopHandler {
     public let loop: EventLoop
-    public weak var owner: (any StreamOwner)?
+    /// Kept until the connection closes.
+    public var owner: (any StreamOwner)?
     public let peer: StreamPeer
     /// Why it was closed, where that was a failure.
     public private(set) var failure: StreamFailure?
@@ -46,6 +47,13 @@ public final class StreamConnection: LoopHandler {
     private var tls: TLSSession?
     /// There is nothing more to come; whether the owner knows.
     private var (hasEnded, hasToldEnd) = (false, false)
+    /// Whether what has come is read even when the other side has gone while this one was paused. Otherwise that closes the
+    /// connection at once, so that its owner knows.
+    public var isReadToTheEnd = false
+    /// The other side has gone; the loop does not watch the socket until `resume`.
+    private var isParked = false
+    /// Nothing that is sent can arrive any more.
+    private var isBroken = false
     /// Until the connection stands: where else to try.
     private var attempts: StreamAddress.Attempts?
 
@@ -103,7 +111,7 @@ public final class StreamConnection: LoopHandler {
 
     /// Adds to what is sent before the loop waits again.
     public func send(_ bytes: Span<UInt8>) {
-        guard isOpen else { return }
+        guard isOpen, !isBroken else { return }
         output.append(bytes: bytes)
         sendLater()
     }
@@ -112,7 +120,7 @@ public final class StreamConnection: LoopHandler {
     public func send(_ write: (inout [UInt8]) -> Void) {
         guard isOpen else { return }
         write(&output)
-        sendLater()
+        if isBroken { output = [] } else { sendLater() }
     }
 
     private func sendLater() {
@@ -163,6 +171,7 @@ public final class StreamConnection: LoopHandler {
         descriptor = -1
         (input, output, sent) = ([], [], 0)
         owner?.closed(self)
+        owner = nil
     }
 
     // MARK: TLS on a connection that began without
@@ -189,7 +198,17 @@ public final class StreamConnection: LoopHandler {
     public func ready(_ readiness: Readiness) {
         if attempts != nil { return attempted() }
         if readiness.contains(.output) { flush() }
-        if readiness.contains(.input), !isPaused { receive() } else if readiness.contains(.end) { close() }
+        if readiness.contains(.input), !isPaused {
+            receive()
+        } else if readiness.contains(.end) {
+            if isPaused, isReadToTheEnd { park() } else { close() }
+        }
+    }
+
+    /// The kernel would tell of the end again and again.
+    private func park() {
+        isParked = true
+        loop.remove(descriptor)
     }
 
     private func receive() {
@@ -240,7 +259,7 @@ public final class StreamConnection: LoopHandler {
             hasPiledUp = unsentBytes > 0
             return
         }
-        guard tls == nil ? flushPlain() : flushSealed() else { return close() }
+        if !(tls == nil ? flushPlain() : flushSealed()) { giveUpSending() }
         guard isOpen else { return }
         if unsentBytes == 0, closesWhenSent { return close() }
         if unsentBytes == 0, finishesWhenSent { finish() }
@@ -252,6 +271,13 @@ public final class StreamConnection: LoopHandler {
             hasPiledUp = false
             owner?.drained(self)
         }
+    }
+
+    /// The other side has closed. What it said before is still read, up to the end that follows it.
+    private func giveUpSending() {
+        isBroken = true
+        (output, sent) = ([], 0)
+        tls?.drain { $0.count }
     }
 
     private func finish() {
@@ -359,6 +385,12 @@ public final class StreamConnection: LoopHandler {
 
     private func show() {
         guard isOpen else { return }
+        if isParked {
+            guard !isPaused else { return }
+            isParked = false
+            interest = .input
+            return loop.add(descriptor, self)
+        }
         var wanted: Readiness = isPaused || hasEnded ? [] : .input
         if attempts != nil {
             wanted = .output

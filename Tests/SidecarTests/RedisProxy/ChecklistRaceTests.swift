@@ -290,4 +290,17 @@ import Testing
             #expect(reply == Self.bulk("value") || reply.hasPrefix("-"))
         }
     }
+
+    @Test func lastWordsThatWaitForTheFeedAreToldThoughRedisHasGone() async throws {
+        try await play { stage in
+            stage.redis.fail("NOSUCH", with: "ERR unknown command 'NOSUCH'")
+            stage.redis.closeBehind("NOSUCH")
+            stage.redis.silenceFeeds()
+            let client = try stage.client()
+            client.send(command("NOSUCH"))
+            let reply = String(decoding: try client.nextReply(), as: UTF8.self)
+            #expect(reply == "-ERR unknown command 'NOSUCH'\r\n")
+            #expect(try client.readToEnd().isEmpty)
+        }
+    }
 }
