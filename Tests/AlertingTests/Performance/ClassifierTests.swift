@@ -384,6 +384,71 @@ import Testing
         #expect(try await level(fast: 100, tolerable: 0, errors: 3) == .critical)
     }
 
+    /// Operations of a step, by name: all of them take up to 0.1 s or all longer than 2 s, and a share of them fails.
+    private static func operations(_ done: [(name: String, count: Double, isFast: Bool, failing: Double)])
+        -> MemorySource
+    {
+        var series: [(String, [String: String], (Int) -> Double)] = []
+        for (name, count, isFast, failing) in done {
+            let labels = ["operation": name]
+            series.append(("outrigger_operations_total", labels, { Double($0) * count }))
+            series.append(("outrigger_operation_errors_total", labels, { Double($0) * count * failing }))
+            for (le, share) in [("0.1", isFast ? 1.0 : 0), ("2", isFast ? 1 : 0), ("10", 1), ("+Inf", 1)] {
+                series.append(
+                    (
+                        "outrigger_operation_duration_seconds_bucket", ["operation": name, "le": le],
+                        { Double($0) * count * share }
+                    ))
+            }
+        }
+        return source(series)
+    }
+
+    @Test func whatAProxyCarriesHidesNothingOfTheService() async throws {
+        var settings = PerformanceSettings()
+        settings.proxiedOperations = ["redis_string", "redis_hash"]
+        func service(_ done: (name: String, count: Double, isFast: Bool, failing: Double)...) async throws
+            -> ComponentReport?
+        {
+            let report = try await judge(Self.operations(done), through: 60, settings: settings).last
+            return report?.components.first { $0.name == "service" }
+        }
+        let slow = try await service(("pay", 50, false, 0), ("redis_string", 100_000, true, 0))
+        #expect(slow?.level == .critical && slow?.reasons.map(\.indicator) == ["apdex"])
+        let failing = try await service(("pay", 50, true, 0.03), ("redis_string", 100_000, true, 0))
+        #expect(
+            failing?.level == .critical
+                && failing?.reasons.contains { $0.indicator == "error_budget_burn_fast" } == true)
+        let well = try await service(("pay", 50, true, 0), ("redis_hash", 100_000, false, 0.5))
+        #expect(well?.level == .excellent)
+        // Without any of its own it is judged by what it sends.
+        #expect(try await service(("redis_string", 1000, true, 0), ("redis_hash", 1000, true, 0))?.level == .excellent)
+        #expect(try await service(("redis_string", 1000, false, 0))?.level == .critical)
+        // A few of its own are too few, and no reason to be judged by others.
+        #expect(try await service(("pay", 0.5, true, 0), ("redis_string", 1000, false, 0)) == nil)
+    }
+
+    /// Severities of firing alerts about Postgres → its level.
+    @Test(
+        arguments: [
+            ([], PerformanceLevel.excellent), (["info"], .good), (["info", "info"], .good),
+            (["info", "warning"], .fair),
+            (["critical"], .poor), (["critical", "critical"], .critical), (["none"], .excellent),
+        ] as [([String], PerformanceLevel)])
+    func aFiringAlertBoundsTheLevelByItsSeverity(_ severities: [String], _ level: PerformanceLevel) async throws {
+        let alerts = severities.enumerated().flatMap { index, severity in
+            // One about a level feeds nothing back.
+            ["Postgres\(index)", "Performance\(index)"].map { name in
+                (
+                    "ALERTS", ["alertname": name, "alertstate": "firing", "severity": severity],
+                    { (_: Int) -> Double in 1 }
+                )
+            }
+        }
+        let source = Self.source(Self.postgres(connections: { _ in 10 }) + alerts)
+        #expect(try await judge(source, through: 60).last?.overall.level == level)
+    }
+
     @Test func aRestartKeepsTheLevelAndSinceWhen() async throws {
         let folder = try TemporaryFolder()
         let file = StateFile(folder.path + "/performance")
