@@ -14,8 +14,8 @@ final class CommandMonitor {
 
     init(_ operations: OperationRecorder) {
         self.operations = operations
-        answered = Command.Family.allCases.map { operations.place(operation: "redis_\($0.label)") }
-        failed = Command.Family.allCases.map { operations.place(operation: "redis_\($0.label)", status: "error") }
+        answered = Command.Family.allCases.map { operations.place(operation: $0.operation) }
+        failed = Command.Family.allCases.map { operations.place(operation: $0.operation, status: "error") }
     }
 
     func note(_ family: Command.Family, durationNs: Int, isError: Bool) {
@@ -35,4 +35,9 @@ final class CommandMonitor {
         }
         hitsNs = 0
     }
+}
+
+extension Command.Family {
+    /// What its commands are counted as among the service's operations.
+    var operation: String { "redis_\(label)" }
 }

@@ -28,6 +28,9 @@ public final class RedisProxy: Sendable {
         metrics.instruments + access.instruments + (writeBehind?.instruments ?? [])
     }
 
+    /// What the commands are counted as among the service's operations: one for each family.
+    public static var operationNames: [String] { Command.Family.allCases.map(\.operation) }
+
     /// In front of a Redis. Throws when the address cannot be listened on.
     ///
     /// - Parameters:

@@ -51,7 +51,7 @@ import Testing
         let outrigger = try await RunningOutrigger.start(
             ["--collect.min-age=0"], environment: ["DATABASE_URL": postgres.url(), "REDIS_URL": redis.url])
         try await waitFor("pg_up 1", from: outrigger)
-        let backends = try await backendPids(of: postgres)
+        let backends = try postgres.processIDs()
         for pid in backends { kill(pid, SIGSTOP) }
         redis.server.process.signal(SIGSTOP)
         for _ in 0..<3 {
@@ -67,15 +67,6 @@ import Testing
         await outrigger.stop()
         await postgres.stop()
         await redis.stop()
-    }
-
-    /// The postmaster and everything it has started: whoever connects waits as well.
-    private func backendPids(of postgres: LocalPostgres) async throws -> [pid_t] {
-        let parent = postgres.server.process.pid
-        let children = try Files.readText("/proc/\(parent)/task/\(parent)/children").split(separator: " ").compactMap {
-            pid_t($0)
-        }
-        return [parent] + children
     }
 
     @Test func refusedLoginsAndFullServersAreDown() async throws {
@@ -280,5 +271,16 @@ private final class SlowReader {
     func readOneByte() -> Bool {
         var byte: UInt8 = 0
         return recv(connection, &byte, 1, 0) == 1
+    }
+}
+
+extension LocalPostgres {
+    /// The postmaster and everything it has started.
+    func processIDs() throws -> [pid_t] {
+        let parent = server.process.pid
+        let children = try Files.readText("/proc/\(parent)/task/\(parent)/children").split(separator: " ").compactMap {
+            pid_t($0)
+        }
+        return [parent] + children
     }
 }

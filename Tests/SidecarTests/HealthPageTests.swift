@@ -112,7 +112,6 @@ import Testing
         #expect(critical.status == 503 && critical.body.contains("{\"level\":\"critical\""))
         #expect(try await outrigger.get("/health/performance").status == 503)
 
-        postgres.server.process.signal(SIGSTOP)
         // Somebody asks more of the history than two cores can do.
         let heavy = "sum_over_time((sum_over_time(vector(1)[1d:1s]))[30d:1m])"
         let askers = try (0..<8).map { _ in
@@ -120,12 +119,21 @@ import Testing
                 "curl", ["-s", "-G", outrigger.url + "/api/v1/query", "--data-urlencode", "query=" + heavy],
                 output: outrigger.folder.path + "/asked")
         }
-        for page in HealthPages.all where page.method == "GET" {
-            let answer = try await outrigger.get(page.path, ["--max-time", "1"])
-            #expect(answer.status == 200 || (page.isProbe && answer.status == 503), "\(page.path)")
-        }
+        // First it takes no new connections; then, with every backend stopped, it answers nothing on those it has, in the
+        // middle of a collection or before the next.
+        postgres.server.process.signal(SIGSTOP)
+        try await everyPageAnswersWithinASecond(outrigger)
+        let stopped = try postgres.processIDs()
+        #expect(stopped.count > 6, "the postmaster, its own processes, and the connections of Outrigger and PgBouncer")
+        for process in stopped { kill(process, SIGSTOP) }
+        try await everyPageAnswersWithinASecond(outrigger)
         for asker in askers { await asker.stop() }
-        postgres.server.process.signal(SIGCONT)
+        // Longer than a collection may take.
+        for _ in 0..<10 {
+            try await everyPageAnswersWithinASecond(outrigger)
+            try await Task.sleep(for: .milliseconds(300))
+        }
+        for process in stopped { kill(process, SIGCONT) }
         let database = try await outrigger.get("/health/database").body
         #expect(database.contains("\"datname\":\"postgres\",\"size_bytes\":"), "\(database)")
         #expect(try await outrigger.get("/health", ["-X", "POST"]).status == 405)
@@ -134,6 +142,13 @@ import Testing
         await outrigger.stop()
         await pgbouncer.stop()
         await postgres.stop()
+    }
+
+    private func everyPageAnswersWithinASecond(_ outrigger: RunningOutrigger) async throws {
+        for page in HealthPages.all where page.method == "GET" {
+            let answer = try await outrigger.get(page.path, ["--max-time", "1"])
+            #expect(answer.status == 200 || (page.isProbe && answer.status == 503), "\(page.path)")
+        }
     }
 
     @Test func theFirstPageSaysWhatIsWrongToAPerson() async throws {

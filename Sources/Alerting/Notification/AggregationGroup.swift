@@ -12,6 +12,8 @@ struct AggregationGroup: Sendable {
     private let groupInterval: Duration
 
     private(set) var alerts: [Fingerprint: Alert] = [:]
+    /// Alerts that ended and began anew before the end was told, as they were when they ended.
+    private(set) var endedBefore: [Fingerprint: Alert] = [:]
     private(set) var nextFlush: Moment
     private var hasFlushed = false
     private var flush: Flush?
@@ -22,6 +24,8 @@ struct AggregationGroup: Sendable {
         let resolved: [Fingerprint: Moment]
         var open: Int
         var hasFailed = false
+        /// Whether it only made up for what another process left untold, so that another has to follow at once.
+        var isInArrears = false
     }
 
     init(branch: Int, route: Route, labels: Labels, key: String, at now: Moment) {
@@ -37,6 +41,9 @@ struct AggregationGroup: Sendable {
 
     /// The first telling waits no longer than the group wait after an alert began.
     mutating func insert(_ alert: Alert, at now: Moment) {
+        if let known = alerts[alert.fingerprint], known.isResolved(at: now), known.startsAt < alert.startsAt {
+            endedBefore[alert.fingerprint] = known
+        }
         alerts[alert.fingerprint] = alert
         if !hasFlushed, alert.startsAt + groupWait < now { nextFlush = min(nextFlush, now) }
     }
@@ -60,22 +67,28 @@ struct AggregationGroup: Sendable {
         return told.sorted(by: Alert.precedes)
     }
 
-    mutating func await(_ deliveries: Int) {
+    mutating func await(_ deliveries: Int, at now: Moment) {
         flush?.open = deliveries
-        endFlushIfDone()
+        endFlushIfDone(at: now)
     }
 
-    mutating func deliveryEnded(hasFailed: Bool) {
+    mutating func deliveryEnded(hasFailed: Bool, isInArrears: Bool, at now: Moment) {
         flush?.open -= 1
         if hasFailed { flush?.hasFailed = true }
-        endFlushIfDone()
+        if isInArrears { flush?.isInArrears = true }
+        endFlushIfDone(at: now)
     }
 
     /// Resolved alerts that everybody was told of are forgotten, unless they were heard of meanwhile.
-    private mutating func endFlushIfDone() {
+    private mutating func endFlushIfDone(at now: Moment) {
         guard let ended = flush, ended.open <= 0 else { return }
         flush = nil
         guard !ended.hasFailed else { return }
+        guard !ended.isInArrears else {
+            nextFlush = now
+            return
+        }
+        endedBefore = [:]
         for (fingerprint, updatedAt) in ended.resolved where alerts[fingerprint]?.updatedAt == updatedAt {
             alerts[fingerprint] = nil
         }

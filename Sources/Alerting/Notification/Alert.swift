@@ -15,6 +15,8 @@ public struct Alert: Sendable, Equatable {
     public var updatedAt: Moment
     /// Whether `endsAt` was made up here because the sender gave none.
     public var endIsAssumed: Bool
+    /// Whether `startsAt` was made up here because the sender gave none: the same alert begins anew after every restart.
+    public var startIsAssumed = false
     /// FNV-1a, 64 bits, over the labels: how Prometheus, Alertmanager and webhook consumers identify an alert.
     public let fingerprint: Fingerprint
 
@@ -38,9 +40,11 @@ public struct Alert: Sendable, Equatable {
     public func adding(externalLabels: Labels) -> Alert {
         let missing = externalLabels.pairs.filter { labels[$0.name] == nil }
         guard !missing.isEmpty else { return self }
-        return Alert(
+        var alert = Alert(
             labels: labels.adding(missing), annotations: annotations, startsAt: startsAt, endsAt: endsAt,
             generatorURL: generatorURL, updatedAt: updatedAt, endIsAssumed: endIsAssumed)
+        alert.startIsAssumed = startIsAssumed
+        return alert
     }
 
     public func isResolved(at now: Moment) -> Bool {
@@ -54,7 +58,10 @@ public struct Alert: Sendable, Equatable {
         guard overlaps(known) else { return self }
         let (older, younger) = updatedAt < known.updatedAt ? (self, known) : (known, self)
         var merged = younger
-        merged.startsAt = min(older.startsAt, younger.startsAt)
+        if older.startsAt < younger.startsAt {
+            merged.startsAt = older.startsAt
+            merged.startIsAssumed = older.startIsAssumed
+        }
         guard let oldEnd = older.endsAt, let newEnd = younger.endsAt, oldEnd > newEnd else { return merged }
         if younger.isResolved(at: now) ? older.isResolved(at: now) : !older.endIsAssumed { merged.endsAt = oldEnd }
         return merged

@@ -2,10 +2,9 @@ import Runtime
 
 /// Where the notification log and the silences outlive the process.
 ///
-/// A message is written down as soon as its consumer has accepted it. So a crash never loses an accepted message; one
-/// between the acceptance and the disk (about a millisecond) repeats it with the same `Idempotency-Key`, which no order of
-/// the two could avoid. A message that tells an end is announced on disk first, so that the next beginning is not taken
-/// for told.
+/// A message is written down before it is sent and again when its consumer has accepted it. So a crash never loses a
+/// message; after one in between, which leaves unknown whether it was heard, the next process tells the very same with the
+/// same `Idempotency-Key` before anything else, which no order of the two could avoid.
 public struct NotificationStore: Sendable {
     private static let journal = "notifications.journal"
     private static let silences = "silences"
@@ -20,11 +19,12 @@ public struct NotificationStore: Sendable {
     /// What was known when the process ended. Records that cannot be read are logged and left out.
     public func load(at now: Moment) async throws(FileError) -> (log: NotificationLog, silences: Silences) {
         guard let folder else { return (NotificationLog(), Silences()) }
-        var log = NotificationLog()
+        var entries: [NotificationLog.Entry] = []
         var unreadable = 0
         for record in try await folder.openJournal(Self.journal) {
-            if let entry = NotificationLog.Entry(encoded: record) { log.record(entry) } else { unreadable += 1 }
+            if let entry = NotificationLog.Entry(encoded: record) { entries.append(entry) } else { unreadable += 1 }
         }
+        var log = NotificationLog(entries)
         if unreadable > 0 { Log.error("notification log has records that cannot be read", ["count": "\(unreadable)"]) }
         log.removeExpired(at: now)
         try await folder.replaceJournal(Self.journal, with: log.all.map(\.encoded))

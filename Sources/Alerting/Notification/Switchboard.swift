@@ -54,7 +54,7 @@ public struct Switchboard: Sendable {
         /// The same for the same news, also when a crash has made the sender forget that it was accepted; nil where there
         /// is nothing to repeat.
         public var idempotencyKey: String?
-        /// To be written down before the message is sent.
+        /// To be written down before the message is sent, so that a process that finds it can tell the same again.
         public var intent: NotificationLog.Entry?
     }
 
@@ -92,6 +92,8 @@ public struct Switchboard: Sendable {
         let generation: Int
         let settings: WebhookSettings
         let body: [UInt8]
+        /// Of the group, those told and those left out because the receiver hears of no ends.
+        let alerts: [Alert]
         let entry: NotificationLog.Entry
         let repeatInterval: Duration
         let deadline: Moment
@@ -111,6 +113,8 @@ public struct Switchboard: Sendable {
     private(set) var groups: [GroupID: AggregationGroup] = [:]
     private var deliveries: [Int: Delivery] = [:]
     private var deliveryCount = 0
+    /// Still to be written down: messages that were given up.
+    private var withdrawn: [NotificationLog.Entry] = []
     private var generation = 0
     /// Attempts under way.
     private var underWay: [IntegrationID: Int] = [:]
@@ -215,7 +219,9 @@ public struct Switchboard: Sendable {
             sources = known
             work += flush(id, known, at: now)
         }
-        return work + startDeliveries(at: now)
+        work += startDeliveries(at: now)
+        defer { withdrawn = [] }
+        return withdrawn.map(Work.record) + work
     }
 
     /// Groups about which a message is still under way from before a reload: two at once could overtake one another.
@@ -225,9 +231,11 @@ public struct Switchboard: Sendable {
 
     private mutating func flush(_ id: GroupID, _ sources: InhibitionSources, at now: Moment) -> [Work] {
         guard let alerts = groups[id]?.beginFlush(at: now), let key = groups[id]?.key else { return [] }
-        let audible = alerts.filter {
-            sources.inhibiting($0).isEmpty && silences.silencing($0.labels, at: now).isEmpty
+        let silences = silences
+        let isAudible = { (alert: Alert) in
+            sources.inhibiting(alert).isEmpty && silences.silencing(alert.labels, at: now).isEmpty
         }
+        let audible = alerts.filter(isAudible)
         let route = tree.branches[id.branch].route
         var work: [Work] = []
         var begun = 0
@@ -235,7 +243,8 @@ public struct Switchboard: Sendable {
             for index in receiver.webhooks.indices {
                 let integration = IntegrationID(receiver: receiver.name, kind: "webhook", index: index)
                 let logKey = NotificationLog.Key(group: key, integration: integration)
-                switch tell(id, audible, logKey, receiver.webhooks[index], route, at: now) {
+                let settings = receiver.webhooks[index]
+                switch tell(id, audible, logKey, settings, route, at: now, isAudible: isAudible) {
                 case .none: continue
                 case .recorded(let entry): work.append(.record(entry))
                 case .delivery(let delivery):
@@ -245,7 +254,7 @@ public struct Switchboard: Sendable {
                 }
             }
         }
-        groups[id]?.await(begun)
+        groups[id]?.await(begun, at: now)
         return work
     }
 
@@ -257,16 +266,18 @@ public struct Switchboard: Sendable {
 
     private mutating func tell(
         _ id: GroupID, _ alerts: [Alert], _ key: NotificationLog.Key, _ settings: WebhookSettings, _ route: Route,
-        at now: Moment
+        at now: Moment, isAudible: (Alert) -> Bool
     ) -> Telling {
-        let firing = Set(alerts.filter { !$0.isResolved(at: now) }.map(\.fingerprint))
-        let resolved = Set(alerts.filter { $0.isResolved(at: now) }.map(\.fingerprint))
-        let reason = log.reason(
-            for: key, firing: firing, resolved: resolved, sendsResolved: settings.sendsResolved,
+        let arrears = log.arrears(
+            for: key, among: alerts, knowing: groups[id]?.endedBefore ?? [:], sendsResolved: settings.sendsResolved,
+            at: now
+        ) { isAudible($0) && (settings.sendsResolved || !$0.isResolved(at: now)) }
+        let alerts = arrears ?? alerts
+        let entry = log.entry(for: key, telling: alerts, repeatInterval: route.repeatInterval, at: now)
+        let news = log.reason(
+            for: key, firing: entry.firing, resolved: entry.resolved, sendsResolved: settings.sendsResolved,
             repeatInterval: route.repeatInterval, at: now)
-        guard let reason else { return .none }
-        let entry = NotificationLog.Entry(
-            key: key, firing: firing, resolved: resolved, time: now, expiresAt: now + route.repeatInterval * 2)
+        guard let reason = arrears == nil ? news : .inArrears else { return .none }
         let told = settings.sendsResolved ? alerts : alerts.filter { !$0.isResolved(at: now) }
         guard !told.isEmpty else {
             log.record(entry)
@@ -278,8 +289,8 @@ public struct Switchboard: Sendable {
         let deadline = now + max(route.groupInterval, .seconds(10))
         return .delivery(
             Delivery(
-                group: id, generation: generation, settings: settings, body: message.body, entry: entry,
-                repeatInterval: route.repeatInterval, deadline: deadline, reason: reason,
+                group: id, generation: generation, settings: settings, body: message.body, alerts: alerts,
+                entry: entry, repeatInterval: route.repeatInterval, deadline: deadline, reason: reason,
                 idempotencyKey: log.idempotencyKey(for: key, telling: told, at: now),
                 retry: RetryPolicy(deadline: deadline), dueAt: now))
     }
@@ -290,13 +301,15 @@ public struct Switchboard: Sendable {
             guard var delivery = deliveries[id], let dueAt = delivery.dueAt, dueAt <= now else { continue }
             let integration = delivery.entry.key.integration
             guard delivery.deadline > now else {
-                end(id, hasFailed: true)
+                end(id, hasFailed: true, at: now)
                 work.append(.gaveUp(integration))
                 continue
             }
             guard hasRoom(integration), heldOff[integration].map({ $0 <= now }) ?? true else { continue }
             delivery.dueAt = nil
             deliveries[id] = delivery
+            let intent =
+                delivery.retry.attempts == 0 ? log.announce(delivery.alerts, before: delivery.entry, at: now) : nil
             underWay[integration, default: 0] += 1
             let timeout = delivery.settings.timeout.map { now + $0 } ?? delivery.deadline
             work.append(
@@ -305,7 +318,7 @@ public struct Switchboard: Sendable {
                         id: id, integration: integration, settings: delivery.settings, body: delivery.body,
                         deadline: min(timeout, delivery.deadline), attempt: delivery.retry.attempts + 1,
                         reason: delivery.reason, idempotencyKey: delivery.idempotencyKey,
-                        intent: delivery.retry.attempts == 0 ? log.intent(before: delivery.entry) : nil)))
+                        intent: intent)))
         }
         return work
     }
@@ -339,18 +352,25 @@ public struct Switchboard: Sendable {
         switch verdict {
         case .done:
             if let entry = entry(for: id, at: now) { log.record(entry) }
-            end(id, hasFailed: false)
+            end(id, hasFailed: false, at: now)
         case .retry(let next):
             delivery.dueAt = next
             deliveries[id] = delivery
-        case .giveUp: end(id, hasFailed: true)
+        case .giveUp: end(id, hasFailed: true, at: now)
         }
         return verdict
     }
 
-    private mutating func end(_ id: Int, hasFailed: Bool) {
-        guard let delivery = deliveries.removeValue(forKey: id), delivery.generation == generation else { return }
-        groups[delivery.group]?.deliveryEnded(hasFailed: hasFailed)
+    private mutating func end(_ id: Int, hasFailed: Bool, at now: Moment) {
+        guard let delivery = deliveries.removeValue(forKey: id) else { return }
+        if hasFailed { withdraw(delivery) }
+        guard delivery.generation == generation else { return }
+        groups[delivery.group]?.deliveryEnded(
+            hasFailed: hasFailed, isInArrears: delivery.reason == .inArrears, at: now)
+    }
+
+    private mutating func withdraw(_ delivery: Delivery) {
+        if let entry = log.withdraw(delivery.entry.key) { withdrawn.append(entry) }
     }
 
     /// Messages that wait or are under way, for each integration.
@@ -376,6 +396,7 @@ public struct Switchboard: Sendable {
         receivers = Self.named(fresh.receivers)
         generation += 1
         groups = [:]
+        for delivery in deliveries.values where delivery.dueAt != nil { withdraw(delivery) }
         deliveries = deliveries.filter { $0.value.dueAt == nil }
         let known = alerts.values.sorted { $0.fingerprint < $1.fingerprint }
         alerts = [:]

@@ -40,45 +40,67 @@ extension Indicator {
     private static func service(_ settings: PerformanceSettings) -> [Indicator] {
         let long = window(settings.window * 6)
         let short = window(settings.window)
-        let apdex = { (window: String) in
-            let durations = "sum by (le) (rate(outrigger_operation_duration_seconds_bucket[\(window)]))"
-            let satisfied = "histogram_fraction(0, \(settings.apdexTarget), \(durations))"
-            let tolerated = "histogram_fraction(0, \(4 * settings.apdexTarget), \(durations))"
-            return """
-                ((\(satisfied) + \(tolerated)) / 2 \
-                * (1 - (sum(rate(outrigger_operation_errors_total[\(window)])) or vector(0)) \
-                / sum(rate(outrigger_operations_total[\(window)]))) \
-                and sum(increase(outrigger_operations_total[\(window)])) >= \(settings.leastOperations))
-                """
-        }
-        let burn = { (short: String, long: String) in
-            let ratio = { (window: String) in
-                """
-                sum(rate(outrigger_operation_errors_total[\(window)])) \
-                / (sum(rate(outrigger_operations_total[\(window)])) > 0) \
-                / \(1 - settings.objective) \
-                and sum(increase(outrigger_operations_total[\(window)])) >= \(settings.leastOperations)
-                """
-            }
-            // The smaller of the two: both windows must say so.
-            let both = "(\(ratio(short))) or label_replace(\(ratio(long)), \"window\", \"long\", \"\", \"\")"
-            return "min(\(both)) and on () (\(ratio(short)))"
-        }
         return [
             Indicator(
-                component: .service, name: "apdex", expression: "\(apdex(short)) or \(apdex(long))", unit: "ratio",
+                component: .service, name: "apdex",
+                expression: ownOperations(settings) {
+                    "\(apdex(in: short, of: $0, settings)) or \(apdex(in: long, of: $0, settings))"
+                }, unit: "ratio",
                 scale: Scale([0.94, 0.85, 0.7, 0.5], isRising: false, margin: 0.03), role: .evidence,
                 advice: "See which operation is slow or fails (/performance/stats), then what it waits for."),
             Indicator(
                 component: .service, name: "error_budget_burn_fast",
-                expression: burn(short, window(settings.window * 12)),
+                expression: ownOperations(settings) {
+                    burn(in: short, and: window(settings.window * 12), of: $0, settings)
+                },
                 unit: "times", scale: Scale([0.5, 1, 6, 14.4]), role: .objection,
                 advice: "Errors use up the budget within hours: undo the last change, then look for its cause."),
             Indicator(
                 component: .service, name: "error_budget_burn_slow",
-                expression: burn(long, window(settings.window * 72)), unit: "times", scale: Scale([0.5, 1, 6, nil]),
+                expression: ownOperations(settings) {
+                    burn(in: long, and: window(settings.window * 72), of: $0, settings)
+                }, unit: "times", scale: Scale([0.5, 1, 6, nil]),
                 role: .objection, advice: "Find the operation with the most errors and mend it this week."),
         ]
+    }
+
+    /// A question about the operations that the service reports; about those that a proxy carries for it only while it
+    /// reports none, for a thousand quick commands would hide the slow request that sent them.
+    ///
+    /// - Parameter question: with the matchers that choose operations.
+    private static func ownOperations(_ settings: PerformanceSettings, _ question: (String) -> String) -> String {
+        guard !settings.proxiedOperations.isEmpty else { return question("") }
+        let own = "{operation!~\"\(settings.proxiedOperations.joined(separator: "|"))\"}"
+        let reported = "sum(increase(outrigger_operations_total\(own)[\(window(settings.window * 6))])) > 0"
+        return "(\(question(own))) or ((\(question(""))) unless on () (\(reported)))"
+    }
+
+    private static func apdex(in window: String, of chosen: String, _ settings: PerformanceSettings) -> String {
+        let durations = "sum by (le) (rate(outrigger_operation_duration_seconds_bucket\(chosen)[\(window)]))"
+        let satisfied = "histogram_fraction(0, \(settings.apdexTarget), \(durations))"
+        let tolerated = "histogram_fraction(0, \(4 * settings.apdexTarget), \(durations))"
+        return """
+            ((\(satisfied) + \(tolerated)) / 2 \
+            * (1 - (sum(rate(outrigger_operation_errors_total\(chosen)[\(window)])) or vector(0)) \
+            / sum(rate(outrigger_operations_total\(chosen)[\(window)]))) \
+            and sum(increase(outrigger_operations_total\(chosen)[\(window)])) >= \(settings.leastOperations))
+            """
+    }
+
+    /// The smaller of two windows' burns: both must say so.
+    private static func burn(
+        in short: String, and long: String, of chosen: String, _ settings: PerformanceSettings
+    ) -> String {
+        func ratio(_ window: String) -> String {
+            """
+            sum(rate(outrigger_operation_errors_total\(chosen)[\(window)])) \
+            / (sum(rate(outrigger_operations_total\(chosen)[\(window)])) > 0) \
+            / \(1 - settings.objective) \
+            and sum(increase(outrigger_operations_total\(chosen)[\(window)])) >= \(settings.leastOperations)
+            """
+        }
+        let both = "(\(ratio(short))) or label_replace(\(ratio(long)), \"window\", \"long\", \"\", \"\")"
+        return "min(\(both)) and on () (\(ratio(short)))"
     }
 
     private static let postgres = [
@@ -286,6 +308,9 @@ extension Indicator {
             Indicator(
                 component: component, name: "warning_alerts", expression: count("warning"), unit: "alerts",
                 scale: Scale([nil, 1, nil, nil]), role: .objection, advice: "Do what the alert says (/api/v1/alerts)."),
+            Indicator(
+                component: component, name: "info_alerts", expression: count("info"), unit: "alerts",
+                scale: Scale([1, nil, nil, nil]), role: .objection, advice: "See what the alert says (/api/v1/alerts)."),
         ]
     }
 

@@ -21,6 +21,9 @@ public struct PerformanceSettings: Sendable, Equatable {
     public var alertThreshold = 0.8
     /// By `component.indicator`: where good, fair, poor and critical begin.
     public var thresholds: [String: [Double]] = [:]
+    /// Names of the operations that a proxy counts for what it carries, of letters, digits and `_`. The service is judged by
+    /// them only while it reports none of its own. Not a setting of people's.
+    public var proxiedOperations: [String] = []
 
     public init() {}
 

@@ -15,6 +15,10 @@ enum RememberedLevels {
                     $0.integer(hold.since.milliseconds)
                     $0.key("patience")
                     $0.number(hold.patience)
+                    if let left = hold.left {
+                        $0.key("left")
+                        $0.string(left.rawValue)
+                    }
                 }
             }
         }
@@ -29,7 +33,9 @@ enum RememberedLevels {
                 let level = item["level"]?.string.flatMap({ PerformanceLevel(rawValue: $0) }),
                 let since = item["since"]?.integer, let patience = item["patience"]?.double, patience >= 1
             else { continue }
-            holds[component] = LevelHold(level: level, since: Moment(milliseconds: since), patience: patience)
+            holds[component] = LevelHold(
+                level: level, since: Moment(milliseconds: since), patience: patience,
+                left: item["left"]?.string.flatMap { PerformanceLevel(rawValue: $0) })
         }
         return holds
     }

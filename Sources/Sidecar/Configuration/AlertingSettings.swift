@@ -1,5 +1,6 @@
 import Alerting
 import Metrics
+import RedisProxy
 import Runtime
 
 /// What is remembered, which rules are evaluated, and who is told.
@@ -55,7 +56,9 @@ struct AlertingSettings {
             settings.readSection("alerting.external_labels", "Labels that are added to every alert that leaves."),
             settings)
         notification = try NotificationSettings.read(settings, externalURL: ruler.externalURL)
-        performance = try PerformanceSettings.read(settings)
+        var performance = try PerformanceSettings.read(settings)
+        performance.proxiedOperations = RedisProxy.operationNames
+        self.performance = performance
         self.ruler = ruler
     }
 

@@ -182,10 +182,11 @@ final class Consumer: Sendable {
         let consumer = try Consumer()
         let folder = try TemporaryFolder()
         let state = folder.path + "/state"
+        let began = alert("A")
         do {
             let store = NotificationStore(try StateFolder(state))
             let dispatcher = dispatcher([Receiver(name: "r", webhooks: [webhook(consumer.url)])], store: store)
-            await dispatcher.receive([alert("A")])
+            await dispatcher.receive([began])
             _ = try await consumer.received(1)
             await dispatcher.stop()
         }
@@ -193,7 +194,7 @@ final class Consumer: Sendable {
         let (log, _) = try await store.load(at: .now)
         #expect(log.count == 1)
         let dispatcher = dispatcher([Receiver(name: "r", webhooks: [webhook(consumer.url)])], store: store, log: log)
-        await dispatcher.receive([alert("A")])
+        await dispatcher.receive([began])
         try await Task.sleep(for: .milliseconds(600))
         #expect(consumer.received.count == 1)
         await dispatcher.receive([alert("A", end: .milliseconds(-1))])

@@ -86,29 +86,6 @@ import Testing
         #expect(reason(last: ([1], []), firing: [1], after: .seconds(301)) == .repeated)
     }
 
-    /// The process may have been killed between the consumer's acceptance of the end and its record.
-    @Test func anAlertWhoseEndMayHaveBeenToldIsNewWhenItFiresAgain() throws {
-        func entry(firing: Set<UInt64>, resolved: Set<UInt64>) -> NotificationLog.Entry {
-            NotificationLog.Entry(
-                key: key, firing: Set(firing.map { Fingerprint($0) }), resolved: Set(resolved.map { Fingerprint($0) }),
-                time: now, expiresAt: now + .seconds(3600))
-        }
-        let log = NotificationLog([entry(firing: [1, 2], resolved: [])])
-        #expect(log.intent(before: entry(firing: [1, 2, 3], resolved: [])) == nil)
-
-        let intent = try #require(log.intent(before: entry(firing: [1], resolved: [2])))
-        let afterCrash = NotificationLog([try #require(NotificationLog.Entry(encoded: intent.encoded))])
-        func reason(firing: Set<UInt64>, resolved: Set<UInt64>) -> NotificationLog.Reason? {
-            afterCrash.reason(
-                for: key, firing: Set(firing.map { Fingerprint($0) }),
-                resolved: Set(resolved.map { Fingerprint($0) }), sendsResolved: true,
-                repeatInterval: .seconds(300), at: now + .seconds(60))
-        }
-        #expect(reason(firing: [1], resolved: []) == nil)
-        #expect(reason(firing: [1], resolved: [2]) == .someResolved)
-        #expect(reason(firing: [1, 2], resolved: []) == .newAlerts)
-    }
-
     @Test func anExpiredEntryCountsAsNone() {
         let entry = NotificationLog.Entry(key: key, firing: [], resolved: [], time: now, expiresAt: now + .seconds(10))
         var log = NotificationLog([entry])
@@ -124,6 +101,32 @@ import Testing
         )
         #expect(NotificationLog.Entry(encoded: entry.encoded) == entry)
         #expect(NotificationLog.Entry(encoded: Array("{}".utf8)) == nil)
+    }
+
+    private func alert(_ name: String, annotation: String = "<b>\u{e9}</b>") -> Alert {
+        Alert(
+            labels: Labels(["alertname": name]), annotations: [Label("summary", annotation), Label("empty", "")],
+            startsAt: now, endsAt: now + .seconds(1), generatorURL: "http://g?a=b&c", updatedAt: now,
+            endIsAssumed: true)
+    }
+
+    @Test func theAlertsThatWereToldAreReadBackWithIt() {
+        var log = NotificationLog()
+        let entry = log.entry(for: key, telling: [alert("A"), alert("B")], repeatInterval: .seconds(60), at: now)
+        #expect(entry.begun.count == 2 && NotificationLog.Entry(encoded: entry.encoded) == entry)
+        let announced = log.announce([alert("A"), alert("B")], before: entry, at: now)
+        #expect(announced?.underWay?.count == 2)
+        #expect(announced.flatMap { NotificationLog.Entry(encoded: $0.encoded) } == announced)
+    }
+
+    /// A record that the journal does not take would end the process.
+    @Test func ofVeryManyAlertsOnlyTheFingerprintsAreKept() {
+        let text = String(repeating: "x", count: 1000)
+        let alerts = (0..<10_000).map { alert("A\($0)", annotation: text) }
+        let entry = NotificationLog().entry(for: key, telling: alerts, repeatInterval: .seconds(60), at: now)
+        #expect(entry.encoded.count < NotificationLog.Entry.detailLimit)
+        let read = NotificationLog.Entry(encoded: entry.encoded)
+        #expect(read?.firing == entry.firing && read?.begun == [:])
     }
 
     @Test func theNewerOfTwoEntriesStays() {

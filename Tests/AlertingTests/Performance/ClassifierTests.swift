@@ -1,3 +1,4 @@
+import Glibc
 import Metrics
 import PromQL
 import Runtime
@@ -93,26 +94,37 @@ import Testing
             levels([.unknown, .good, .unknown, .unknown, .fair], from: .good) == [.good, .good, .good, .unknown, .fair])
     }
 
-    @Test func aSineAcrossAThresholdChangesTheLevelAtMostOncePerHold() {
+    /// In either direction, whatever the period in looks, the phase, the threshold, and how far to each side it swings.
+    @Test(arguments: [2, 3, 5, 7, 8, 9, 11, 12, 16, 20, 40, 150])
+    func aSineAcrossAThresholdChangesTheLevelAtMostOncePerHold(
+        _ period: Int
+    ) {
         let scale = Scale([0.5, 0.7, 0.85, 0.95], margin: 0)
-        for period in [3, 7, 11, 20, 40] {
-            var level = LevelHold(level: .good, since: start, patience: 1)
-            var changes: [Moment] = []
-            for step in 0..<2000 {
-                let now = start + .seconds(15 * step)
-                let before = level.level
-                level.see(scale.level(0.7 + 0.1 * sine(step, period)), isOutage: false, hold: hold, at: now)
-                if level.level < before, let last = changes.last { #expect(now - last >= hold, "period \(period)") }
-                if level.level != before { changes.append(now) }
+        var changes = 0
+        for (threshold, milder) in [(0.5, PerformanceLevel.excellent), (0.7, .good), (0.85, .fair), (0.95, .poor)] {
+            for phase in stride(from: 0.0, to: 1, by: 0.13) {
+                for amplitude in [0.001, 0.02, 0.049] {
+                    for first in [milder, .unknown] {
+                        var level = LevelHold(level: first, since: start, patience: 1)
+                        var lastChange: Moment?
+                        for step in 0..<500 {
+                            let now = start + .seconds(15 * step)
+                            let angle = 2 * Double.pi * (Double(step) / Double(period) + phase)
+                            let before = level.level
+                            level.see(
+                                scale.level(threshold + amplitude * sin(angle)), isOutage: false, hold: hold, at: now)
+                            guard level.level != before, before != .unknown else { continue }
+                            if let lastChange {
+                                #expect(now - lastChange >= hold, "\(before) to \(level.level), phase \(phase)")
+                            }
+                            lastChange = now
+                            changes += 1
+                        }
+                    }
+                }
             }
-            #expect(changes.count <= 2000 * 15 / 60, "period \(period): \(changes.count)")
         }
-    }
-
-    /// A triangle will do.
-    private func sine(_ step: Int, _ period: Int) -> Double {
-        let phase = Double(step % period) / Double(period)
-        return phase < 0.5 ? 4 * phase - 1 : 3 - 4 * phase
+        #expect(changes > 0 || period == 2, "a period of \(period) looks never changed the level")
     }
 
     @Test func toAndFroLengthensTheHold() {
@@ -126,10 +138,68 @@ import Testing
         }
         look(.fair, for: 60)
         #expect(level.level == .fair && level.patience == 1)
-        look(.good, for: 90)
-        #expect(level.level == .good)
-        look(.fair, for: 30)
+        look(.good, for: 75)
+        #expect(level.level == .good && level.since == now)
+        look(.fair, for: 45)
+        #expect(level.level == .good && level.patience == 1)
+        look(.fair, for: 15)
         #expect(level.level == .fair && level.patience == 1.5)
+    }
+
+    /// From fair to good a moment ago.
+    private func risen() -> LevelHold { LevelHold(level: .good, since: start, patience: 1, left: .fair) }
+
+    @Test func whatIsWorseThanTheLevelJustLeftIsBelievedAsEver() {
+        func levels(_ seen: [PerformanceLevel], isOutage: Bool = false) -> [PerformanceLevel] {
+            var level = risen()
+            return seen.enumerated().map { index, seen in
+                level.see(seen, isOutage: isOutage, hold: hold, at: start + .seconds(15 * (index + 1)))
+                return level.level
+            }
+        }
+        #expect(levels([.poor, .critical]) == [.good, .poor])
+        #expect(levels([.fair, .fair, .poor, .poor]) == [.good, .good, .good, .poor])
+        #expect(levels([.fair, .poor, .fair, .fair]) == [.good, .good, .good, .fair])
+        #expect(levels([.critical], isOutage: true) == [.critical])
+        #expect(levels([.fair], isOutage: true) == [.fair])
+    }
+
+    @Test func aRestartForgetsNeitherTheLevelJustLeftNorWhen() throws {
+        let written = RememberedLevels.encode([.redis: risen(), .host: LevelHold(at: start)])
+        let read = RememberedLevels.decode(written)
+        #expect(read == [.redis: risen(), .host: LevelHold(at: start)] && read[.redis]?.left == .fair)
+        var level = try #require(read[.redis])
+        for second in [15, 30, 45] { level.see(.fair, isOutage: false, hold: hold, at: start + .seconds(second)) }
+        #expect(level.level == .good)
+        level.see(.fair, isOutage: false, hold: hold, at: start + hold)
+        #expect(level.level == .fair)
+    }
+
+    /// After the same history, however wild.
+    @Test func fromThereOnAWorseInputNeverGivesABetterLevel() {
+        var random = SeededRandom(seed: 20_261_128)
+        let levels = PerformanceLevel.allCases.filter { $0 != .unknown }
+        for _ in 0..<3000 {
+            var level = LevelHold(at: start)
+            var now = start
+            var seen = PerformanceLevel.good
+            for _ in 0..<Int.random(in: 1...40, using: &random) {
+                if Int.random(in: 0..<4, using: &random) == 0 { seen = levels.randomElement(using: &random) ?? seen }
+                now = now + .seconds(15)
+                level.see(seen, isOutage: Int.random(in: 0..<50, using: &random) == 0, hold: hold, at: now)
+            }
+            // The future brings one level again and again, for each of the levels.
+            var futures = levels.map { (seen: $0, level: level) }
+            for _ in 0..<60 {
+                now = now + .seconds(15)
+                for index in futures.indices {
+                    futures[index].level.see(futures[index].seen, isOutage: false, hold: hold, at: now)
+                }
+                for (better, worse) in zip(futures, futures.dropFirst()) {
+                    #expect(better.level.level <= worse.level.level)
+                }
+            }
+        }
     }
 }
 
@@ -312,6 +382,71 @@ import Testing
         #expect(try await level(fast: 20, tolerable: 20, errors: 0) == .critical)
         #expect(try await level(fast: 100, tolerable: 0, errors: 0.9) == .poor, "nine times the budget")
         #expect(try await level(fast: 100, tolerable: 0, errors: 3) == .critical)
+    }
+
+    /// Operations of a step, by name: all of them take up to 0.1 s or all longer than 2 s, and a share of them fails.
+    private static func operations(_ done: [(name: String, count: Double, isFast: Bool, failing: Double)])
+        -> MemorySource
+    {
+        var series: [(String, [String: String], (Int) -> Double)] = []
+        for (name, count, isFast, failing) in done {
+            let labels = ["operation": name]
+            series.append(("outrigger_operations_total", labels, { Double($0) * count }))
+            series.append(("outrigger_operation_errors_total", labels, { Double($0) * count * failing }))
+            for (le, share) in [("0.1", isFast ? 1.0 : 0), ("2", isFast ? 1 : 0), ("10", 1), ("+Inf", 1)] {
+                series.append(
+                    (
+                        "outrigger_operation_duration_seconds_bucket", ["operation": name, "le": le],
+                        { Double($0) * count * share }
+                    ))
+            }
+        }
+        return source(series)
+    }
+
+    @Test func whatAProxyCarriesHidesNothingOfTheService() async throws {
+        var settings = PerformanceSettings()
+        settings.proxiedOperations = ["redis_string", "redis_hash"]
+        func service(_ done: (name: String, count: Double, isFast: Bool, failing: Double)...) async throws
+            -> ComponentReport?
+        {
+            let report = try await judge(Self.operations(done), through: 60, settings: settings).last
+            return report?.components.first { $0.name == "service" }
+        }
+        let slow = try await service(("pay", 50, false, 0), ("redis_string", 100_000, true, 0))
+        #expect(slow?.level == .critical && slow?.reasons.map(\.indicator) == ["apdex"])
+        let failing = try await service(("pay", 50, true, 0.03), ("redis_string", 100_000, true, 0))
+        #expect(
+            failing?.level == .critical
+                && failing?.reasons.contains { $0.indicator == "error_budget_burn_fast" } == true)
+        let well = try await service(("pay", 50, true, 0), ("redis_hash", 100_000, false, 0.5))
+        #expect(well?.level == .excellent)
+        // Without any of its own it is judged by what it sends.
+        #expect(try await service(("redis_string", 1000, true, 0), ("redis_hash", 1000, true, 0))?.level == .excellent)
+        #expect(try await service(("redis_string", 1000, false, 0))?.level == .critical)
+        // A few of its own are too few, and no reason to be judged by others.
+        #expect(try await service(("pay", 0.5, true, 0), ("redis_string", 1000, false, 0)) == nil)
+    }
+
+    /// Severities of firing alerts about Postgres → its level.
+    @Test(
+        arguments: [
+            ([], PerformanceLevel.excellent), (["info"], .good), (["info", "info"], .good),
+            (["info", "warning"], .fair),
+            (["critical"], .poor), (["critical", "critical"], .critical), (["none"], .excellent),
+        ] as [([String], PerformanceLevel)])
+    func aFiringAlertBoundsTheLevelByItsSeverity(_ severities: [String], _ level: PerformanceLevel) async throws {
+        let alerts = severities.enumerated().flatMap { index, severity in
+            // One about a level feeds nothing back.
+            ["Postgres\(index)", "Performance\(index)"].map { name in
+                (
+                    "ALERTS", ["alertname": name, "alertstate": "firing", "severity": severity],
+                    { (_: Int) -> Double in 1 }
+                )
+            }
+        }
+        let source = Self.source(Self.postgres(connections: { _ in 10 }) + alerts)
+        #expect(try await judge(source, through: 60).last?.overall.level == level)
     }
 
     @Test func aRestartKeepsTheLevelAndSinceWhen() async throws {

@@ -30,9 +30,11 @@ struct PostedAlert {
         guard !labels.isEmpty else { throw .invalid("at least one label pair required") }
         let start = startsAt ?? endsAt ?? now
         if let endsAt, endsAt < start { throw .invalid("start time must be before end time") }
-        return Alert(
+        var alert = Alert(
             labels: labels, annotations: annotations, startsAt: start, endsAt: endsAt ?? now + resolveTimeout,
             generatorURL: generatorURL, updatedAt: now, endIsAssumed: endsAt == nil)
+        alert.startIsAssumed = startsAt == nil
+        return alert
     }
 
     private static func pairs(_ json: JSON?, _ name: String) throws(APIError) -> [Label] {

@@ -60,7 +60,7 @@ struct RunningGroup {
             let identity = rules[index].rule.identity
             guard case .alerting = rules[index].rule, let known = left[identity]?.first else { continue }
             left[identity]?.removeFirst()
-            rules[index].restore(known.alerts)
+            rules[index].restore(known)
         }
     }
 

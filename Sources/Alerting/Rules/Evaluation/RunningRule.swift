@@ -37,7 +37,9 @@ struct RunningRule {
     }
 
     /// Goes on where another run of the program, or the rule before a reload, left off.
-    mutating func restore(_ alerts: [ActiveAlert]) { self.alerts.restore(alerts) }
+    mutating func restore(_ saved: SavedAlerts.Rule) {
+        alerts.restore(saved.alerts, endedBefore: saved.endedBefore)
+    }
 
     mutating func takeOver(_ other: RunningRule) {
         alerts = other.alerts

@@ -270,13 +270,15 @@ public struct RuleLoadError: Error, Sendable, CustomStringConvertible {
 extension SavedAlerts.Group {
     /// Nil if the group has no alerts.
     fileprivate init?(_ key: RuleGroupKey, _ group: RunningGroup) {
-        let rules = group.rules.filter { !$0.alerts.alerts.isEmpty }
+        let rules = group.rules.filter { !$0.alerts.alerts.isEmpty || !$0.alerts.endedBefore.isEmpty }
         guard !rules.isEmpty else { return nil }
         self.init(
             file: key.file, name: key.name,
             rules: rules.map { running in
                 let identity = running.rule.identity
-                return SavedAlerts.Rule(name: identity.name, labels: identity.labels, alerts: running.alerts.alerts)
+                return SavedAlerts.Rule(
+                    name: identity.name, labels: identity.labels, alerts: running.alerts.alerts,
+                    endedBefore: running.alerts.endedBefore)
             })
     }
 }

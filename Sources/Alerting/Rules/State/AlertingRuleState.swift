@@ -10,6 +10,10 @@ public struct AlertingRuleState: Sendable, Equatable {
     public private(set) var alerts: [ActiveAlert] = []
     private var places: [Labels: Int] = [:]
 
+    /// The last end of each alert that is active again. Prometheus forgets it; here a crash may have come before anybody was
+    /// told, so it is kept as long as any end and handed on after a restart, before the new beginning.
+    public private(set) var endedBefore: [ActiveAlert] = []
+
     /// For how long a resolved alert is handed on again and again, so that every receiver learns of its end.
     public static let resolvedRetention: Int64 = 15 * 60_000
 
@@ -61,6 +65,7 @@ public struct AlertingRuleState: Sendable, Equatable {
             kept.append(alert)
         }
         replace(with: kept)
+        endedBefore.removeAll { $0.isForgotten(at: time) }
         guard limit == 0 || active <= limit else {
             replace(with: [])
             throw .overLimit(limit: limit, count: active, what: .alert)
@@ -82,6 +87,8 @@ public struct AlertingRuleState: Sendable, Equatable {
         let fresh = ActiveAlert(
             labels: finding.labels, annotations: finding.annotations, value: finding.value, activeAt: time)
         if let place = places[finding.labels] {
+            endedBefore.removeAll { $0.labels == finding.labels }
+            endedBefore.append(alerts[place])
             alerts[place] = fresh
         } else {
             places[finding.labels] = alerts.count
@@ -93,13 +100,16 @@ public struct AlertingRuleState: Sendable, Equatable {
 
     /// The alerts that have to be handed on after the evaluation at `time`.
     public func due(at time: Int64, resendDelay: Int64) -> [ActiveAlert] {
-        alerts.filter { $0.isDue(at: time, resendDelay: resendDelay) }
+        endedBefore.filter(\.isUntold) + alerts.filter { $0.isDue(at: time, resendDelay: resendDelay) }
     }
 
     /// Notes that these alerts, by their labels, were handed on.
     public mutating func noteSent(_ sent: [Labels], at time: Int64) {
         for labels in sent {
-            guard let place = places[labels] else { continue }
+            for index in endedBefore.indices where endedBefore[index].labels == labels {
+                endedBefore[index].isUntold = false
+            }
+            guard let place = places[labels], alerts[place].phase != .pending else { continue }
             alerts[place].lastSentAt = time
             alerts[place].isUntold = false
         }
@@ -108,14 +118,15 @@ public struct AlertingRuleState: Sendable, Equatable {
     // MARK: Keeping
 
     /// Takes over alerts of another run of the program: they stay what they were until the history can tell.
-    public mutating func restore(_ alerts: [ActiveAlert]) {
-        replace(
-            with: alerts.map { alert in
-                var alert = alert
-                alert.isUnconfirmed = alert.state != .inactive
-                alert.isUntold = true
-                return alert
-            })
+    public mutating func restore(_ alerts: [ActiveAlert], endedBefore: [ActiveAlert] = []) {
+        func restored(_ alert: ActiveAlert) -> ActiveAlert {
+            var alert = alert
+            alert.isUnconfirmed = alert.state != .inactive
+            alert.isUntold = true
+            return alert
+        }
+        replace(with: alerts.map(restored))
+        self.endedBefore = endedBefore.map(restored)
     }
 
     private mutating func replace(with alerts: [ActiveAlert]) {
@@ -145,6 +156,12 @@ extension ActiveAlert {
         return true
     }
 
+    /// Whether it ended so long ago that every receiver has learned of it.
+    fileprivate func isForgotten(at time: Int64) -> Bool {
+        guard let resolvedAt, !isUntold else { return false }
+        return time - resolvedAt > AlertingRuleState.resolvedRetention
+    }
+
     /// An evaluation without the alert's sample. False if nothing is left to remember.
     fileprivate mutating func disappear(_ rule: AlertingRule, at time: Int64) -> Bool {
         switch phase {
@@ -161,7 +178,7 @@ extension ActiveAlert {
                 phase = .resolved(firedAt: since, at: time)
             }
             return true
-        case .resolved(_, let at): return time - at <= AlertingRuleState.resolvedRetention
+        case .resolved: return !isForgotten(at: time)
         }
     }
 }

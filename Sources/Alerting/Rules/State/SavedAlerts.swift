@@ -13,6 +13,8 @@ struct SavedAlerts: Equatable, Sendable {
         let name: String
         let labels: Labels
         let alerts: [ActiveAlert]
+        /// Earlier ends of alerts that are active again. Missing in files of versions that did not write them.
+        let endedBefore: [ActiveAlert]
     }
 
     var groups: [Group] = []
@@ -26,6 +28,7 @@ struct SavedAlerts: Equatable, Sendable {
                 && left.rules.elementsEqual(right.rules) { left, right in
                     left.name == right.name && left.labels == right.labels
                         && left.alerts.elementsEqual(right.alerts) { $0.hasSameState(as: $1) }
+                        && left.endedBefore.elementsEqual(right.endedBefore) { $0.hasSameState(as: $1) }
                 }
         }
     }
@@ -97,6 +100,9 @@ extension SavedAlerts.Rule {
             writer.member("labels", labels.pairs)
             writer.key("alerts")
             writer.array { writer in for alert in alerts { alert.write(to: &writer) } }
+            guard !endedBefore.isEmpty else { return }
+            writer.key("endedBefore")
+            writer.array { writer in for alert in endedBefore { alert.write(to: &writer) } }
         }
     }
 
@@ -107,6 +113,9 @@ extension SavedAlerts.Rule {
         self.name = name
         self.labels = Labels(labels)
         self.alerts = try alerts.map { alert throws(SavedAlertsError) in try ActiveAlert(alert) }
+        endedBefore = try (json["endedBefore"]?.array ?? []).map { alert throws(SavedAlertsError) in
+            try ActiveAlert(alert)
+        }
     }
 }
 
