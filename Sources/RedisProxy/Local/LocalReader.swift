@@ -29,6 +29,8 @@ final class LocalReader {
     }
 
     let local: LocalLevel
+    /// Of what was answered from here.
+    var touches: TouchSample
     private var name: [UInt8] = []
     private var places: [Int] = []
 
@@ -37,7 +39,11 @@ final class LocalReader {
     private static let get = CommandTable.shared.find("get".utf8.span, in: nil)?.id
     private static let mget = CommandTable.shared.find("mget".utf8.span, in: nil)?.id
 
-    init(_ local: LocalLevel) { self.local = local }
+    /// - Parameter touchEvery: of so many answers one counts in `touches`; 0 for none.
+    init(_ local: LocalLevel, touchEvery: Int) {
+        self.local = local
+        touches = TouchSample(every: touchEvery)
+    }
 
     // MARK: Looking
 
@@ -68,8 +74,15 @@ final class LocalReader {
         }
         switch found {
         case .miss, .absent: return .missed(question(words, bytes, isReply: true))
-        case .hit(let hit): return hit.isRefreshDue ? .answeredOld(question(words, bytes, isReply: true)) : .answered
+        case .hit(let hit):
+            noteUse(words, bytes, identity)
+            return hit.isRefreshDue ? .answeredOld(question(words, bytes, isReply: true)) : .answered
         }
+    }
+
+    private func noteUse(_ words: [Range<Int>], _ bytes: Span<UInt8>, _ identity: Identity) {
+        guard touches.isDue() else { return }
+        touches.add(bytes.extracting(words[places[Int.random(in: places.indices)]]), for: identity)
     }
 
     /// Lends the buffer in which the names of entries are put together.
@@ -143,6 +156,7 @@ final class LocalReader {
             case .hit(let hit): if hit.isRefreshDue { isOld = true }
             }
         }
+        noteUse(words, bytes, identity)
         return isOld ? .answeredOld(question(words, bytes, isReply: false)) : .answered
     }
 
