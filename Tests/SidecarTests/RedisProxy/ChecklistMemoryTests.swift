@@ -130,6 +130,34 @@ import Testing
         }
         await proxy.stop()
     }
+
+    @Test func whatIsKnownNotToBeThereIsServedStaleAsValuesAre() async throws {
+        let proxy = try await start(["--cache.on-failure=stale"])
+        try await OwnThread().run {
+            let (client, outside) = (try RawClient(port: proxy.port), try RawClient(port: proxy.redis.port))
+            try client.ask("SET", "k", "value")
+            for words in [["GET", "k"], ["GET", "no"], ["EXISTS", "no"], ["HGETALL", "no"]] {
+                let before = Deadline.after(.seconds(20))
+                var isKnown = false
+                while !isKnown, !before.hasPassed {
+                    let calls = try outside.calls(of: words[0].lowercased())
+                    _ = try client.ask(words.map { Array($0.utf8) })
+                    isKnown = try outside.calls(of: words[0].lowercased()) == calls
+                }
+                #expect(isKnown, "\(words)")
+            }
+            proxy.redis.server.process.signal(SIGKILL)
+            try client.expect("-ERR Redis cannot be reached\r\n", "GET", "unknown")
+            #expect(try client.ask("GET", "k") == "$5\r\nvalue\r\n")
+            #expect(try client.ask("GET", "no") == "$-1\r\n")
+            #expect(try client.ask("EXISTS", "no") == ":0\r\n")
+            #expect(try client.ask("HGETALL", "no") == "*0\r\n")
+            // Key by key, as while Redis was there.
+            #expect(try client.ask("MGET", "k", "no", "k") == "*3\r\n$5\r\nvalue\r\n$-1\r\n$5\r\nvalue\r\n")
+            #expect(try client.ask("MGET", "k", "unknown") == "-ERR Redis cannot be reached\r\n")
+        }
+        await proxy.stop()
+    }
 }
 
 extension RawClient {
