@@ -205,6 +205,8 @@ extension ProxyUnderTest {
     ///   - labels: as they stand there; empty for none.
     func metric(_ name: String, _ labels: String = "") async throws -> Int {
         let head = "outrigger_\(name)\(labels.isEmpty ? "" : "{\(labels)}") "
+        // A collection that had begun before is shared; the next has not.
+        _ = try await outrigger.get("/metrics")
         let line = try await outrigger.get("/metrics").body.split(separator: "\n").first { $0.hasPrefix(head) }
         return Int(try #require(line.flatMap { Double($0.dropFirst(head.count)) }, "\(head)"))
     }
