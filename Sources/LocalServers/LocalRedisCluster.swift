@@ -10,18 +10,22 @@ public final class LocalRedisCluster: Sendable {
     /// - Parameters:
     ///   - masters: at least 3, says `redis-cli`.
     ///   - replicas: of each master.
+    ///   - tls: in which the nodes speak to clients and to each other, and in no other way; nil for plain.
     public static func start(
-        masters: Int = 3, replicas: Int = 0, _ arguments: [String] = [], patience: Duration = .seconds(60)
+        masters: Int = 3, replicas: Int = 0, _ arguments: [String] = [], tls: LocalTLS? = nil,
+        patience: Duration = .seconds(60)
     ) async throws -> LocalRedisCluster {
         var nodes: [LocalRedis] = []
         for _ in 0..<masters * (1 + replicas) {
             nodes.append(
-                try await LocalRedis.start(["--cluster-enabled", "yes", "--cluster-node-timeout", "5000"] + arguments))
+                try await LocalRedis.start(
+                    ["--cluster-enabled", "yes", "--cluster-node-timeout", "5000"]
+                        + (tls == nil ? [] : ["--tls-cluster", "yes"]) + arguments, tls: tls))
         }
         try await LocalServer.run(
             "redis-cli",
             ["--cluster", "create"] + nodes.map { "127.0.0.1:\($0.port)" }
-                + ["--cluster-replicas", "\(replicas)", "--cluster-yes"],
+                + ["--cluster-replicas", "\(replicas)", "--cluster-yes"] + (tls?.clientOptions ?? []),
             folder: nodes[0].server.folder)
         let cluster = LocalRedisCluster(nodes: nodes)
         let deadline = Deadline.after(patience)

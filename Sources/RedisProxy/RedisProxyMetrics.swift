@@ -91,6 +91,7 @@ final class RedisProxyMetrics: Sendable {
     let breakerOpenings: Counter
     let feedLosses: Counter
     let discarded: Counter
+    let touches: Counter
     let invalidations: Invalidations
     private let trackingFamily: GaugeFamily
     private let replies: [Counter]
@@ -138,6 +139,10 @@ final class RedisProxyMetrics: Sendable {
             .counter(
                 "outrigger_redis_proxy_volatile_discarded_total",
                 "Keys written in memory while Redis was gone, and discarded when it was back."))
+        let touchFamily = CounterFamily(
+            .counter(
+                "outrigger_redis_proxy_touches_total",
+                "Keys that Redis was told are in use because they are answered locally."))
         let invalidationFamily = CounterFamily(
             .counter(
                 "outrigger_redis_proxy_invalidations_total",
@@ -171,6 +176,7 @@ final class RedisProxyMetrics: Sendable {
         breakerOpenings = openingFamily.with(["redis_proxy"])
         feedLosses = lossFamily.with([])
         discarded = discardFamily.with([])
+        touches = touchFamily.with([])
         invalidations = Invalidations(
             own: invalidationFamily.with(["own"]), heard: invalidationFamily.with(["heard"]),
             flushes: invalidationFamily.with(["flush"]))
@@ -183,7 +189,8 @@ final class RedisProxyMetrics: Sendable {
         instruments = [
             inFlightFamily, depthFamily, clientFamily, acceptedFamily, upstreams.family, upstreams.openedFamily,
             leaseFamily, timeoutFamily,
-            breakerFamily, openingFamily, lossFamily, trackingFamily, discardFamily, invalidationFamily, replyFamily,
+            breakerFamily, openingFamily, lossFamily, trackingFamily, discardFamily, touchFamily, invalidationFamily,
+            replyFamily,
             bypassFamily,
             commandFamily,
             errorFamily, timeFamily,

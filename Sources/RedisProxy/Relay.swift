@@ -31,6 +31,10 @@ final class Relay: @unchecked Sendable {
     private var fallback: Fallback?
     private var lanes: [Identity: Lane] = [:]
     private var hotKeys: HotKeys?
+    /// Nil without a local level.
+    private var touches: KeyTouches?
+    /// Nil without a local level.
+    private var rights: RightsWatch?
     private var sessions: [ObjectIdentifier: RelaySession] = [:]
     private var accepted = 0
 
@@ -50,7 +54,9 @@ final class Relay: @unchecked Sendable {
     /// - Parameter fallback: is left out in front of a cluster, of which seldom all is gone.
     func use(_ local: LocalLevel, _ fallback: Fallback?) {
         let chorus = FeedChorus(local.freshness)
-        (reader, self.chorus) = (LocalReader(local), chorus)
+        let reader = LocalReader(local, touchEvery: options.touchEvery)
+        (self.reader, self.chorus) = (reader, chorus)
+        (touches, rights) = (KeyTouches(self, reader), RightsWatch(self, local))
         if local.cache.classes.contains(where: { $0.writeMode == .through }) { through = ThroughWrites() }
         if case .cluster = options.place { return }
         self.fallback = fallback
@@ -71,6 +77,7 @@ final class Relay: @unchecked Sendable {
         home.feed?.start()
         sentinel?.start()
         cluster?.start()
+        rights?.start()
         watch()
     }
 
@@ -85,12 +92,18 @@ final class Relay: @unchecked Sendable {
     /// The local level has come into use.
     func localLevelBegins() { hotKeys?.warm(self) }
 
+    /// Calls `then` once it is known, as far as Redis tells, what the proxy's user may do at a master.
+    func learnRights(at node: RedisNode, then: @escaping () -> Void) {
+        if let rights { rights.ask(node, then: then) } else { then() }
+    }
+
     private func watch() {
         loop.after(milliseconds: 100) { [weak self] in
             guard let self else { return }
             for lane in Array(lanes.values) { lane.checkDeadlines(nowMs: loop.nowMs) }
             cluster?.forgetRetired { node in lanes.values.contains { $0.isIn(contactWith: node) } }
             sink?.checkDeadline(nowMs: loop.nowMs)
+            touches?.tell()
             monitor?.flush()
             watch()
         }
@@ -107,6 +120,8 @@ final class Relay: @unchecked Sendable {
         metrics.clients.move(by: 1)
         client.owner = session
     }
+
+    var hasClients: Bool { !sessions.isEmpty }
 
     func forget(_ session: RelaySession) {
         guard sessions.removeValue(forKey: ObjectIdentifier(session)) != nil else { return }
@@ -126,6 +141,16 @@ final class Relay: @unchecked Sendable {
         return lane
     }
 
+    /// The connections of an identity that some client has; nil where none does.
+    func lane(of identity: Identity) -> Lane? { lanes[identity] }
+
+    /// The proxy's own connections, which are not closed when nobody is in them.
+    func ownConnections(to node: RedisNode) -> NodeConnections {
+        let lane = enter(Identity(database: options.database))
+        lane.clients -= 1
+        return lane.connections(to: node)
+    }
+
     /// Connections of clients' own users and of databases that nobody is in any more are closed.
     func leave(_ lane: Lane) {
         lane.clients -= 1
@@ -140,27 +165,24 @@ final class Relay: @unchecked Sendable {
         sink?.close()
     }
 
-    func connect(to node: RedisNode) -> StreamConnection? { node.address?.connect(on: loop, tls: options.tls) }
+    func connect(to node: RedisNode) -> StreamConnection? {
+        guard let tls = options.tls else { return node.address?.connect(on: loop) }
+        guard let client = tls.client(for: node.name.host) else { return nil }
+        return node.address?.connect(on: loop, tls: client)
+    }
 
-    /// What to say first on a connection, and whether a refusal is worth a line in the log.
-    func greeting(for identity: Identity) -> [(command: [UInt8], isCritical: Bool)] {
-        var commands: [(command: [UInt8], isCritical: Bool)] = []
+    /// What to say first on a connection. Nothing else may be asked there before Redis has agreed.
+    func greeting(for identity: Identity) -> [Greeting] {
+        var greetings: [Greeting] = []
         if let credentials = identity.credentials ?? options.credentials {
-            var command: [UInt8] = []
-            credentials.append(to: &command)
-            commands.append((command, identity.credentials == nil))
+            greetings.append(
+                Greeting(
+                    command: credentials.command, isOwnLogin: identity.credentials == nil,
+                    isForDefaultUser: credentials.user == nil))
         }
-        if identity.version == .three {
-            var command: [UInt8] = []
-            command.append(command: ["HELLO", "3"])
-            commands.append((command, false))
-        }
-        if identity.database != 0 {
-            var command: [UInt8] = []
-            command.append(command: ["SELECT", "\(identity.database)"])
-            commands.append((command, false))
-        }
-        return commands
+        if identity.version == .three { greetings.append(Greeting(["HELLO", "3"])) }
+        if identity.database != 0 { greetings.append(Greeting(["SELECT", "\(identity.database)"])) }
+        return greetings
     }
 
     func noteRefusedGreeting(_ reply: [UInt8], by node: RedisNode) {

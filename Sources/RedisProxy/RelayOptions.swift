@@ -10,8 +10,8 @@ public enum RedisPlace: Sendable {
 /// Where Redis is, and how the proxy deals with it.
 public struct RelayOptions: Sendable {
     public let place: RedisPlace
-    /// Nil for plain connections. Sentinels, and a cluster's nodes about their cluster, are asked in plain.
-    public let tls: TLSClient?
+    /// Nil for plain connections. For all alike: Redis, those that Sentinels name, a cluster's nodes, and Sentinels.
+    public let tls: TLSClients?
     /// The proxy's own; nil for the default user without a password.
     let credentials: Credentials?
     /// The same for those who ask for the topology.
@@ -30,10 +30,14 @@ public struct RelayOptions: Sendable {
     public var feedTimeoutMs = 2000
     /// Commands that take longer are listed.
     public var slowCommandMs = 10
+    /// Of so many answers of the local level, Redis is told of one that its key is in use; 0 for none.
+    public var touchEvery = 100
+    /// How often Redis is asked whether the rights of the proxy's user have changed; 0 for never.
+    public var aclIntervalMs = 5000
 
     /// - Parameter database: 0 in front of a cluster.
     public init(
-        _ place: RedisPlace, tls: TLSClient? = nil, user: String?, password: String?, database: Int
+        _ place: RedisPlace, tls: TLSClients? = nil, user: String?, password: String?, database: Int
     ) {
         self.place = place
         self.tls = tls

@@ -34,6 +34,7 @@ public enum Deflate {
         }
         defer { inflateEnd(&stream) }
         let start = output.count
+        var isWhole = false
         output.append(addingCapacity: length) { target in
             bytes.withUnsafeBufferPointer { source in
                 target.withUnsafeMutableBufferPointer { free, count in
@@ -41,11 +42,12 @@ public enum Deflate {
                     stream.avail_in = UInt32(source.count)
                     stream.next_out = free.baseAddress
                     stream.avail_out = UInt32(length)
-                    count = inflate(&stream, Z_FINISH) == Z_STREAM_END ? length - Int(stream.avail_out) : 0
+                    isWhole = inflate(&stream, Z_FINISH) == Z_STREAM_END
+                    count = length - Int(stream.avail_out)
                 }
             }
         }
-        guard output.count == start + length else {
+        guard isWhole, output.count == start + length else {
             output.removeLast(output.count - start)
             return false
         }

@@ -83,6 +83,36 @@ import Testing
         #expect(cache.set(String(repeating: "k", count: 65_536), "v", at: 3) == .refused(.tooLarge))
     }
 
+    @Test func whatIsTooLongStaysSoHoweverWellItCompresses() {
+        let limits = LocalCache.Limits(
+            bytes: 8 << 20, compressFromBytes: 4096, mostValueBytes: 20_000, jitter: 0, estimatesHitRatios: false)
+        let cache = LocalCache(classes: [CacheClass(name: "default")], limits: limits, nowMs: 0)
+        let id = cache.cacheClass(for: Array("k".utf8).span)
+        for (length, result) in [(20_000, FillResult.stored), (20_001, .refused(.tooLarge))] {
+            let value = [UInt8](repeating: 7, count: length)
+            #expect(cache.put(Array("k".utf8).span, value.span, in: id, nowMs: 0) == result)
+        }
+    }
+
+    /// Bytes that say they are short and would grow for ever, as a fault of ours might leave them.
+    @Test func whatIsUnpackedIsNeverLongerThanItSays() {
+        let whole = [UInt8](repeating: 7, count: 100_000)
+        guard var packed = PackedValue.pack(whole.span) else {
+            Issue.record("it does not pay")
+            return
+        }
+        for length in [UInt32(0), 10, 99_999, 100_001] {
+            var lying: [UInt8] = []
+            lying.append(word: length)
+            lying += packed[4...]
+            var output = [UInt8](repeating: 1, count: 3)
+            output += lying
+            #expect(!PackedValue.unpack(&output, from: 3))
+            #expect(output == [1, 1, 1])
+        }
+        #expect(PackedValue.unpack(&packed, from: 0) && packed == whole)
+    }
+
     @Test func largeValuesAreCompressedWhenThatPays() {
         let limits = LocalCache.Limits(bytes: 8 << 20, compressFromBytes: 4096, jitter: 0, estimatesHitRatios: false)
         let cache = LocalCache(classes: [CacheClass(name: "default")], limits: limits, seed: 1, nowMs: 0)

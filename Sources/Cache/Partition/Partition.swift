@@ -121,7 +121,8 @@ final class PolicyPartition<Policy: EvictionPolicy>: Partition {
     private func withPacked(
         _ value: Span<UInt8>, _ entry: NewEntry, _ store: (Span<UInt8>, NewEntry) -> FillResult
     ) -> FillResult {
-        guard let threshold = rules.compressFromBytes, value.count >= threshold,
+        // What is too long stays so, however small it could be made: it would have to be made long again.
+        guard let threshold = rules.compressFromBytes, value.count >= threshold, value.count <= rules.mostValueBytes,
             let packed = PackedValue.pack(value)
         else { return store(value, entry) }
         var entry = entry

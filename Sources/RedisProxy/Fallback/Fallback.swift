@@ -25,11 +25,12 @@ final class Fallback: Sendable {
         guard local.features.isOn(.fallback), command.keys != .none else { return nil }
         var places: [Int] = []
         guard command.keys.append(of: words, in: bytes, to: &places), let first = places.first else { return nil }
-        let found = local.cache.classes[local.cache.cacheClass(for: bytes.extracting(words[first])).index]
+        var found = local.cache.classes[local.cache.cacheClass(for: bytes.extracting(words[first])).index]
         guard found.onFailure != .fail else { return nil }
         for place in places.dropFirst() {
             let other = local.cache.classes[local.cache.cacheClass(for: bytes.extracting(words[place])).index]
             guard other.onFailure == found.onFailure else { return nil }
+            found.staleFor = min(found.staleFor, other.staleFor)
         }
         return found
     }

@@ -58,11 +58,12 @@ extension LocalReader {
     ///   - bytes: what a client has sent whom nothing keeps from the local level.
     ///   - limit: of bytes in `output`, after which no other is answered.
     func answerGets(
-        _ bytes: Span<UInt8>, database: Int, version: RESPVersion, nowMs: Int, until limit: Int,
+        _ bytes: Span<UInt8>, _ identity: Identity, nowMs: Int, until limit: Int,
         into output: inout [UInt8]
     ) -> GetRun {
         var run = GetRun()
         let cache = local.cache
+        let (database, version) = (identity.database, identity.version)
         withName { name in
             while output.count < limit {
                 let rest = bytes.extracting(droppingFirst: run.length)
@@ -79,6 +80,7 @@ extension LocalReader {
                     run.isNextMissing = true
                     return
                 }
+                if touches.isDue() { touches.add(key, for: identity) }
                 run.hits += 1
                 run.length += place.upperBound + 2
             }

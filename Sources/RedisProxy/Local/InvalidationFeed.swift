@@ -9,8 +9,8 @@ import Synchronization
 final class InvalidationFeed: StreamOwner, @unchecked Sendable {
     private enum Phase {
         case down
-        /// Waits for the replies to what was said on connecting: so many, and the own number.
-        case greeting(missing: Int)
+        /// Waits for the replies to these, and the own number.
+        case greeting([Greeting])
         case tracking
         case subscribing
         case live
@@ -94,9 +94,9 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
         fresh.owner = self
         (connection, skimmer, lastHeardMs) = (fresh, ReplySkimmer(), relay.loop.nowMs)
         let greeting = relay.greeting(for: Identity())
-        for (command, _) in greeting { fresh.send(command.span) }
+        for one in greeting { fresh.send(one.command.span) }
         fresh.send { $0.append(command: ["CLIENT", "ID"]) }
-        phase = .greeting(missing: greeting.count)
+        phase = .greeting(greeting)
     }
 
     private func retry() {
@@ -181,7 +181,10 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
     private func hear(_ reply: Span<UInt8>, _ kind: ReplySkimmer.Kind) -> Bool {
         switch phase {
         case .down: return false
-        case .greeting(let missing) where missing > 0: phase = .greeting(missing: missing - 1)
+        case .greeting(let greeting) where !greeting.isEmpty:
+            // With rights that are not the proxy's, nothing may be kept.
+            guard !greeting[0].isRefused(by: reply, kind) else { return refused(reply, by: "AUTH") }
+            phase = .greeting(Array(greeting.dropFirst()))
         case .greeting:
             guard kind == .integer, let id = reply.strictInteger(in: 1..<reply.count - 2) else {
                 return refused(reply, by: "CLIENT ID")
@@ -202,12 +205,19 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
             retryMs = Self.firstRetryMs
             local.invalidateAll()
             relay.metrics.invalidations.flushes.add()
-            voice.set(true)
-            if local.freshness.isLive { relay.localLevelBegins() }
-            Log.info("the local level of the cache is in use", ["upstream": "\(node)"])
+            relay.learnRights(at: node) { [weak self, connection] in
+                guard let self, case .live = phase, self.connection === connection else { return }
+                begin()
+            }
         case .live: return hearMessage(reply, kind)
         }
         return true
+    }
+
+    private func begin() {
+        voice.set(true)
+        if local.freshness.isLive { relay.localLevelBegins() }
+        Log.info("the local level of the cache is in use", ["upstream": "\(node)"])
     }
 
     private func refused(_ reply: Span<UInt8>, by command: String) -> Bool {

@@ -29,6 +29,8 @@ final class LocalReader {
     }
 
     let local: LocalLevel
+    /// Of what was answered from here.
+    var touches: TouchSample
     /// Lent to `withName`.
     private var name: [UInt8] = []
     private var places: [Int] = []
@@ -38,7 +40,11 @@ final class LocalReader {
     private static let get = CommandTable.shared.find("get".utf8.span, in: nil)?.id
     private static let mget = CommandTable.shared.find("mget".utf8.span, in: nil)?.id
 
-    init(_ local: LocalLevel) { self.local = local }
+    /// - Parameter touchEvery: of so many answers one counts in `touches`; 0 for none.
+    init(_ local: LocalLevel, touchEvery: Int) {
+        self.local = local
+        touches = TouchSample(every: touchEvery)
+    }
 
     // MARK: Looking
 
@@ -69,8 +75,15 @@ final class LocalReader {
         }
         switch found {
         case .miss, .absent: return .missed(question(words, bytes, isReply: true))
-        case .hit(let hit): return hit.isRefreshDue ? .answeredOld(question(words, bytes, isReply: true)) : .answered
+        case .hit(let hit):
+            noteUse(words, bytes, identity)
+            return hit.isRefreshDue ? .answeredOld(question(words, bytes, isReply: true)) : .answered
         }
+    }
+
+    private func noteUse(_ words: [Range<Int>], _ bytes: Span<UInt8>, _ identity: Identity) {
+        guard touches.isDue() else { return }
+        touches.add(bytes.extracting(words[places[Int.random(in: places.indices)]]), for: identity)
     }
 
     /// Lends the buffer in which the names of entries are put together.
@@ -86,27 +99,33 @@ final class LocalReader {
         _ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>, _ identity: Identity, mostAgeMs: Int,
         nowMs: Int, into reply: inout [UInt8]
     ) -> Bool {
-        guard words.count > 1 else { return false }
+        places.removeAll(keepingCapacity: true)
+        guard command.takes(words: words.count), command.keys.append(of: words, in: bytes, to: &places),
+            let first = places.first
+        else { return false }
         let start = reply.count
-        let key = bytes.extracting(words[1])
-        let found = withName { name in
-            if command.id == Self.get {
-                EntryKey.write(value: key, database: identity.database, to: &name)
-            } else {
-                EntryKey.write(
-                    replyTo: bytes, database: identity.database, version: identity.version, to: &name)
+        let isOfValues = command.id == Self.get || command.id == Self.mget
+        if command.id == Self.mget { reply.append(arrayOf: places.count) }
+        for place in isOfValues ? places : [first] {
+            let key = bytes.extracting(words[place])
+            let found = withName { name in
+                if isOfValues {
+                    EntryKey.write(value: key, database: identity.database, to: &name)
+                } else {
+                    EntryKey.write(
+                        replyTo: bytes, database: identity.database, version: identity.version, to: &name)
+                }
+                return local.cache.lookup(name.span, in: local.cache.cacheClass(for: key), nowMs: nowMs, into: &reply)
             }
-            return local.cache.lookup(name.span, in: local.cache.cacheClass(for: key), nowMs: nowMs, into: &reply)
+            switch found {
+            case .hit(let hit) where hit.ageMs <= mostAgeMs: continue
+            case .absent(let hit) where hit.ageMs <= mostAgeMs: reply.append(nullIn: identity.version)
+            case .hit, .absent, .miss:
+                reply.removeLast(reply.count - start)
+                return false
+            }
         }
-        switch found {
-        case .hit(let hit) where hit.ageMs <= mostAgeMs: return true
-        case .absent(let hit) where hit.ageMs <= mostAgeMs:
-            reply.append(nullIn: identity.version)
-            return true
-        case .hit, .absent, .miss:
-            reply.removeLast(reply.count - start)
-            return false
-        }
+        return true
     }
 
     private func reasonToBypass(_ identity: Identity) -> RedisProxyMetrics.Bypass? {
@@ -144,6 +163,7 @@ final class LocalReader {
             case .hit(let hit): if hit.isRefreshDue { isOld = true }
             }
         }
+        noteUse(words, bytes, identity)
         return isOld ? .answeredOld(question(words, bytes, isReply: false)) : .answered
     }
 

@@ -221,6 +221,13 @@ final class OwnConnection {
     /// The client sends no more: so Redis is told, which answers what it was sent and closes.
     func clientEnded() { upstream.finish() }
 
+    /// Redis does not accept whom the client speaks for; nothing was sent.
+    func refused(_ reply: Span<UInt8>) {
+        guard !hasEnded else { return }
+        client.send(reply)
+        client.closeWhenSent()
+    }
+
     /// Redis has closed the connection.
     func lost() {
         guard !hasEnded else { return }

@@ -191,7 +191,7 @@ final class RelaySession: StreamOwner {
         var run = LocalReader.GetRun()
         client.send {
             run = reader.answerGets(
-                bytes, database: identity.database, version: identity.version, nowMs: relay.loop.nowMs,
+                bytes, identity, nowMs: relay.loop.nowMs,
                 until: $0.count + Self.mostUnsentBytes, into: &$0)
         }
         relay.noteHits(run.hits)

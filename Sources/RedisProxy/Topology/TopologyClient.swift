@@ -25,11 +25,14 @@ public final class TopologyClient: @unchecked Sendable {
 
     let loop: EventLoop
     private let after: LoopTimer
+    private let tls: TLSClients?
     private let lookup = NameLookup()
     private var conversations: [ObjectIdentifier: TopologyConversation] = [:]
 
-    public init(on loop: EventLoop, after: @escaping LoopTimer) {
+    /// - Parameter tls: nil for plain connections.
+    public init(on loop: EventLoop, tls: TLSClients? = nil, after: @escaping LoopTimer) {
         self.loop = loop
+        self.tls = tls
         self.after = after
     }
 
@@ -71,12 +74,15 @@ public final class TopologyClient: @unchecked Sendable {
     func connect(
         to node: NodeAddress, _ found: @escaping @Sendable (Result<StreamConnection, TopologyFault>) -> Void
     ) {
-        let loop = loop
+        let (loop, tls) = (loop, tls?.client(for: node.host))
+        guard self.tls == nil || tls != nil else {
+            return loop.post { found(.failure(.unreachable)) }
+        }
         @Sendable func connect(_ address: Result<StreamAddress, TopologyFault>) {
             loop.post {
                 found(
                     address.flatMap { address in
-                        address.connect(on: loop).map { .success($0) } ?? .failure(.unreachable)
+                        address.connect(on: loop, tls: tls).map { .success($0) } ?? .failure(.unreachable)
                     })
             }
         }

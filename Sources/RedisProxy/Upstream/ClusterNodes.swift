@@ -20,7 +20,7 @@ final class ClusterNodes {
         self.relay = relay
         let loop = relay.loop
         let after: LoopTimer = { loop.after(milliseconds: $0, $1) }
-        client = TopologyClient(on: loop, after: after)
+        client = TopologyClient(on: loop, tls: relay.options.tls, after: after)
         voice = relay.chorus?.voice()
         watch = ClusterWatch(settings, login: relay.options.login, client: client, after: after) { [unowned self] in
             take($0)

@@ -12,7 +12,7 @@ final class SentinelMaster {
         self.relay = relay
         let loop = relay.loop
         let after: LoopTimer = { loop.after(milliseconds: $0, $1) }
-        client = TopologyClient(on: loop, after: after)
+        client = TopologyClient(on: loop, tls: relay.options.tls, after: after)
         watch = SentinelWatch(settings, login: relay.options.login, client: client, after: after) { [unowned self] in
             follow($0)
         }

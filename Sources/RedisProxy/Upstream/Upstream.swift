@@ -13,6 +13,13 @@ final class Upstream: StreamOwner {
     private var connection: StreamConnection?
     private var skimmer = ReplySkimmer()
     private var line = FIFO<Pending>()
+    /// What is asked before Redis has agreed to the greeting; nil once it has. On a connection that is not who it is for,
+    /// nothing is asked: it would be the default user's.
+    private var withheld: [UInt8]?
+    /// Answers to the greeting that are still to come.
+    private var greetings = 0
+    /// Nothing more is to be sent after what is withheld.
+    private var endsAfterWithheld = false
     /// When the connection was begun, until it has answered for the first time.
     private var greetedMs: Int?
     private var lastReplyMs = 0
@@ -38,7 +45,7 @@ final class Upstream: StreamOwner {
     }
 
     var isConnected: Bool { connection != nil }
-    var isCongested: Bool { (connection?.unsentBytes ?? 0) >= Self.mostUnsentBytes }
+    var isCongested: Bool { unsentBytes >= Self.mostUnsentBytes }
     var isIdle: Bool { line.isEmpty }
 
     // MARK: Asking
@@ -49,7 +56,11 @@ final class Upstream: StreamOwner {
         if use != .leased { relay.metrics.pipelineDepth.observe(Double(line.count)) }
         if pending.sentNs == 0 { pending.sentNs = relay.loop.nowNs }
         enqueue(pending)
-        connection.send(command)
+        send(command, on: connection)
+    }
+
+    private func send(_ bytes: Span<UInt8>, on connection: StreamConnection) {
+        if withheld == nil { connection.send(bytes) } else { withheld?.append(bytes: bytes) }
     }
 
     private func enqueue(_ pending: consuming Pending) {
@@ -92,24 +103,52 @@ final class Upstream: StreamOwner {
     }
 
     private func greet(_ connection: StreamConnection) {
-        for (command, isCritical) in relay.greeting(for: identity) {
+        let all = relay.greeting(for: identity)
+        (withheld, greetings, endsAfterWithheld) = (all.isEmpty ? nil : [], all.count + 1, false)
+        for greeting in all {
             var pending = Pending()
-            pending.taken = { [relay, node] reply, kind in
-                if isCritical, kind == .error, let reply { relay.noteRefusedGreeting(reply, by: node) }
+            pending.taken = { [self] reply, kind in
+                guard let reply else { return }
+                greetings -= 1
+                if greeting.isRefused(by: reply.span, kind) { refused(greeting, reply) }
             }
             enqueue(pending)
-            connection.send(command.span)
+            connection.send(greeting.command.span)
         }
         var pending = Pending()
         pending.taken = { [self] reply, _ in
             guard reply != nil else { return }
-            greetedMs = nil
+            (greetings, greetedMs) = (0, nil)
             relay.connectionAnswered(by: node)
+            sendWithheld()
         }
         enqueue(pending)
         connection.send { bytes in
             bytes.append(arrayOf: 1)
             bytes.append(bulk: "PING")
+        }
+    }
+
+    private func sendWithheld() {
+        guard let bytes = withheld else { return }
+        withheld = nil
+        connection?.send(bytes.span)
+        if endsAfterWithheld { connection?.finishWhenSent() }
+    }
+
+    /// Redis does not want the connection to be what it is for: whoever asked there is told so, and nothing was sent.
+    private func refused(_ greeting: Greeting, _ reply: [UInt8]) {
+        if greeting.isOwnLogin { relay.noteRefusedGreeting(reply, by: node) }
+        var waiting = line
+        relay.metrics.inFlight.move(by: -Double(waiting.count))
+        line = FIFO()
+        only?.refused(reply.span)
+        close()
+        for _ in 0..<greetings { _ = waiting.popFirst() }
+        while let pending = waiting.popFirst() {
+            // Pending writes are sent again when Redis lets us.
+            pending.taken?(use == .writes ? nil : reply, .error)
+            end(pending)?.answer(pending.sequence, reply.span)
         }
     }
 
@@ -209,7 +248,8 @@ final class Upstream: StreamOwner {
     // MARK: Being lost
 
     func closed(_ connection: StreamConnection) {
-        (self.connection, name) = (nil, [])
+        let hasSentCommands = connection.hasSent && !isTurnedAway && withheld == nil
+        (self.connection, name, withheld) = (nil, [], nil)
         relay.metrics.upstreams.closed(use)
         if isGivenUp {
             if greetedMs != nil { node.breaker.gaveUp(nowMs: relay.loop.nowMs) }
@@ -222,7 +262,7 @@ final class Upstream: StreamOwner {
         let waiting = line
         relay.metrics.inFlight.move(by: -Double(waiting.count))
         line = FIFO()
-        lose(all: waiting, mayHaveRun: connection.hasSent && !isTurnedAway)
+        lose(all: waiting, mayHaveRun: hasSentCommands)
         only?.lost()
     }
 
@@ -233,16 +273,28 @@ final class Upstream: StreamOwner {
 
     private func lose(_ pending: Pending, mayHaveRun: Bool) {
         pending.taken?(nil, .error)
+        if let errand = pending.errand, let session = pending.session,
+            session.wasLost(pending, errand, on: node, hasLeft: mayHaveRun)
+        {
+            for fetch in pending.fetches { fetch?.abandon() }
+            return
+        }
+        end(pending)?.lost(pending.sequence, pending.command, mayHaveRun: mayHaveRun && pending.isWrite)
+    }
+
+    /// Undoes what a command without a reply was to have brought about.
+    ///
+    /// - Returns: who waits for the reply.
+    private func end(_ pending: Pending) -> RelaySession? {
         for fetch in pending.fetches { fetch?.abandon() }
-        guard !pending.isLifetime, let session = pending.session else { return }
-        if let errand = pending.errand, session.wasLost(pending, errand, on: node, hasLeft: mayHaveRun) { return }
+        guard !pending.isLifetime, let session = pending.session else { return nil }
         relay.gate?.release(pending.claim)
         relay.writeAnswered(pending.settlement, isError: true)
         if !pending.settlement.isNone {
             relay.reader?.local.apply(pending.settlement)
             session.settled()
         }
-        session.lost(pending.sequence, pending.command, mayHaveRun: mayHaveRun && pending.isWrite)
+        return session
     }
 
     /// Closes the connection when Redis owes an answer for too long.
@@ -276,9 +328,13 @@ final class Upstream: StreamOwner {
         connection?.isReadToTheEnd = true
     }
 
-    func pass(_ bytes: Span<UInt8>) { connection?.send(bytes) }
-    func finish() { connection?.finishWhenSent() }
-    var unsentBytes: Int { connection?.unsentBytes ?? 0 }
+    func pass(_ bytes: Span<UInt8>) { if let connection { send(bytes, on: connection) } }
+
+    func finish() {
+        if withheld == nil { connection?.finishWhenSent() } else { endsAfterWithheld = true }
+    }
+
+    var unsentBytes: Int { (connection?.unsentBytes ?? 0) + (withheld?.count ?? 0) }
     func pause() { connection?.pause() }
     func resume() { connection?.resume() }
 }

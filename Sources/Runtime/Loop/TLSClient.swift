@@ -31,6 +31,18 @@ public final class TLSClient: Sendable {
         SSL_CTX_set_verify(context.pointer, SSL_VERIFY_PEER, nil)
     }
 
+    private init(_ context: TLSContext, name: String) {
+        self.context = context
+        self.name = name
+    }
+
+    /// The same trust and identity towards a server of another name.
+    ///
+    /// - Returns: nil for what cannot be a name: the empty one, and those of more than 255 bytes.
+    func named(_ name: String) -> TLSClient? {
+        (1...255).contains(name.utf8.count) ? TLSClient(context, name: name) : nil
+    }
+
     /// Connections that failed the handshake or broke the protocol, ever.
     public var failures: Int { context.failures.count }
 

@@ -57,6 +57,13 @@ public struct TLSClientSettings: Sendable {
         }
     }
 
+    /// Reads the files, for several servers.
+    ///
+    /// - Parameter host: of the first.
+    public func makeForMany(host: String) throws(TLSError) -> TLSClients {
+        TLSClients(try make(host: host), isOneName: serverName != nil || isUnverified)
+    }
+
     /// Reads the files.
     ///
     /// - Parameter host: whose certificate is expected unless another name is set; empty for a Unix socket.

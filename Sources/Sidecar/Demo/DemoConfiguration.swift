@@ -45,13 +45,14 @@ struct DemoConfiguration {
         if !bringsFile {
             variables["OUTRIGGER_CONFIG"] = folder + "/outrigger.yml"
             try Files.write(
-                DemoConfiguration.text(receiver: receiver, pidFile: servers.postgres == nil ? nil : pidFile),
+                DemoConfiguration.text(
+                    folder: folder, receiver: receiver, pidFile: servers.postgres == nil ? nil : pidFile),
                 to: folder + "/outrigger.yml")
         }
         self.variables = variables
     }
 
-    private static func text(receiver: UInt16, pidFile: String?) -> String {
+    private static func text(folder: String, receiver: UInt16, pidFile: String?) -> String {
         """
         collector:
           stat_statements: {enabled: true, include_query: true}
@@ -61,6 +62,7 @@ struct DemoConfiguration {
           host_resources: true
         history: {interval: 5s}
         performance: {interval: 5s}
+        state: {dir: "\(folder)/state"}
         cache:
           max_bytes: 1MiB
           compression_threshold: 1KiB
@@ -69,6 +71,7 @@ struct DemoConfiguration {
             - {name: sessions, match: ["session:*"], ttl: 2m, strategy: lru, share: 0.3}
             # So little that something has to go now and then.
             - {name: products, match: ["product:*"], strategy: wtinylfu, share: 0.17}
+            - {name: baskets, match: ["basket:*"], write: behind, share: 0.1}
         alerting:
           evaluation_interval: 5s
           receivers: [{name: demo, webhook: {url: "http://127.0.0.1:\(receiver)/"}}]

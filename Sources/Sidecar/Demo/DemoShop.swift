@@ -21,8 +21,8 @@ private struct Shop {
     mutating func happens(oneIn number: Int) -> Bool { Int.random(in: 0..<number, using: &random) == 0 }
 }
 
-/// Behaves as a shop's service does towards its Redis, which it believes the proxy to be: pages and sessions that expire,
-/// products as hashes, several prices at once; nine reads for one write, and an order in a transaction now and then.
+/// Behaves as a shop's service does towards its Redis, which it believes the proxy to be: pages, sessions and baskets that
+/// expire, products as hashes, several prices at once; nine reads for one write, and an order in a transaction now and then.
 actor RedisShopper {
     private let thread = BlockingThread("demo-load")
     private let address: RedisAddress
@@ -50,6 +50,7 @@ actor RedisShopper {
             RedisCommand("HGETALL", product), RedisCommand("HGETALL", product), RedisCommand("HGETALL", product),
             RedisCommand("HGET", product, "stock"), RedisCommand("GET", price),
             RedisCommand("MGET", price, price, price, price), RedisCommand("GET", "page:0"),
+            RedisCommand("GET", "basket:\(visitor)"),
         ]
     }
 
@@ -63,6 +64,9 @@ actor RedisShopper {
             commands.append(RedisCommand("SET", "session:\(visitor)", "{\"visitor\":\(visitor)}", "EX", "120"))
         }
         let product = shop.favourite(of: Shop.products)
+        if shop.happens(oneIn: 3) {
+            commands.append(RedisCommand("SET", "basket:\(visitor)", "{\"products\":[\(product)]}", "EX", "600"))
+        }
         if shop.happens(oneIn: 2) { commands.append(RedisCommand("ZINCRBY", "ranking", "1", "\(product)")) }
         if shop.happens(oneIn: 4) {
             commands += [RedisCommand("LPUSH", "mails", "\(visitor)"), RedisCommand("LTRIM", "mails", "0", "99")]

@@ -14,6 +14,8 @@ struct ProxySettings: Sendable {
     private let topology: TopologySettings
     private let redisTLS: TLSClientSettings
     private let memoryBytes: Int
+    private let touchEvery: Int
+    private let aclInterval: Duration
     private let cache: CacheConfiguration
     private let writeBehind: WriteBehindRules
     private let stateFolder: String?
@@ -36,15 +38,18 @@ struct ProxySettings: Sendable {
             "Without a Redis behind it, or while it is gone, the proxy is a small one itself and holds so much.",
             in: ByteCount(1 << 20)...ByteCount(1 << 40)
         ).bytes
+        touchEvery = try settings.read(
+            "redis_proxy.touch_every", default: 100,
+            "Of so many answers from memory, Redis is told of one (TOUCH) that its key is in use, lest it evict it; 0 for none.",
+            in: 0...1_000_000)
+        aclInterval = try settings.read(
+            "redis_proxy.acl_interval", default: .seconds(5),
+            "How often Redis is asked whether the proxy's own user may still read what is kept (ACL GETUSER); 0 for never.",
+            in: .zero...(.seconds(3600)))
         cache = try CacheConfiguration(settings)
         writeBehind = try WriteBehindRules(settings)
         self.stateFolder = stateFolder
         guard hasRedis, redisAccess.hasEntrance else { return }
-        if topology.isFound, self.redis?.usesTLS == true {
-            throw SettingsError(
-                place: settings.fileName, key: "redis_proxy.upstream_url",
-                problem: "the proxy does not speak TLS to a cluster, nor to what Sentinels name")
-        }
         if case .cluster = topology { try checkCluster(settings) }
         guard !writesBehind || stateFolder != nil else {
             throw SettingsError(
@@ -69,7 +74,9 @@ struct ProxySettings: Sendable {
     private static func readUpstream(_ settings: Settings) throws(SettingsError) -> RedisAddress? {
         let key = "redis_proxy.upstream_url"
         let url: String? = try settings.read(
-            key, "Address of the Redis behind the proxy when it is not the first that is watched; rediss:// for TLS.")
+            key,
+            "Address of the Redis behind the proxy when it is not the first that is watched; rediss:// for TLS, also to Sentinels and clusters."
+        )
         guard let url, !url.isEmpty else { return nil }
         do { return try RedisAddress(parsing: url) } catch {
             throw SettingsError(place: settings.fileName, key: key, problem: "\(error)")
@@ -107,9 +114,11 @@ struct ProxySettings: Sendable {
     private func relayOptions(_ place: RedisPlace) throws -> RelayOptions {
         var host = ""
         if case .tcp(let name, _) = redis?.endpoint { host = name }
-        return RelayOptions(
-            place, tls: redis?.usesTLS == true ? try redisTLS.make(host: host) : nil, user: redis?.user,
+        var options = RelayOptions(
+            place, tls: redis?.usesTLS == true ? try redisTLS.makeForMany(host: host) : nil, user: redis?.user,
             password: redis?.password, database: redis?.database ?? 0)
+        (options.touchEvery, options.aclIntervalMs) = (touchEvery, aclInterval.milliseconds)
+        return options
     }
 
     private var hotKeys: (file: StateFile, limit: Int)? {

@@ -303,4 +303,41 @@ import Testing
             #expect(try client.readToEnd().isEmpty)
         }
     }
+
+    @Test func c7AClientOfARedisThatKnowsNoHelloGoesOnAsItWas() async throws {
+        try await play { stage in
+            let client = try stage.client()
+            #expect(try client.ask("HELLO", "3") == "-ERR unknown command 'HELLO'\r\n")
+            #expect(try client.ask("GET", "k") == "$-1\r\n")
+            #expect(try client.ask("SET", "k", "1") == "+OK\r\n")
+            #expect(try client.ask("GET", "k") == Self.bulk("1"))
+        }
+    }
+
+    @Test func p2WhatOneClientAsksIsCarriedOutInItsOrder() async throws {
+        try await play { stage in
+            let client = try stage.client()
+            stage.redis.holdCommand("EVAL")
+            // `EVAL` goes over another connection than the others, and "probe" is known here.
+            client.send(command("EVAL", "", "0") + command("SET", "k", "1") + command("GET", "probe"))
+            try stage.redis.wait(for: "EVAL", "", "0")
+            for _ in 0..<4 { try stage.client().ask("PING") }
+            #expect(stage.redis.count("SET", "k", "1") == 0)
+            stage.redis.release()
+            let replies = try (0..<3).map { _ in String(decoding: try client.nextReply(), as: UTF8.self) }
+            #expect(replies == ["+OK\r\n", "+OK\r\n", Self.bulk("1")])
+        }
+    }
+
+    @Test func p2WhatIsKnownHereWaitsForTheRepliesBeforeIt() async throws {
+        try await play { stage in
+            let client = try stage.client()
+            stage.redis.holdReplies(to: "INCR")
+            client.send(command("INCR", "n") + command("GET", "probe") + command("INCR", "n"))
+            try stage.redis.wait(for: "INCR", "n", count: 2)
+            stage.redis.release()
+            let replies = try (0..<3).map { _ in String(decoding: try client.nextReply(), as: UTF8.self) }
+            #expect(replies == [":1\r\n", Self.bulk("1"), ":2\r\n"])
+        }
+    }
 }

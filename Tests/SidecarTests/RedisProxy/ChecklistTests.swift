@@ -319,4 +319,171 @@ import Testing
             }
         }
     }
+
+    @Test func t1OneConnectionTracksForItselfSoThatTheOthersMayGo() async throws {
+        try await play { stage in
+            let (client, outside) = (try stage.inside(), try stage.outside())
+            func connections() throws -> [[String: String]] {
+                try outside.ask("CLIENT", "LIST").split(separator: "\r\n")[1].split(separator: "\n").map { line in
+                    let fields = line.split(separator: " ").compactMap { field -> (String, String)? in
+                        let parts = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                        return parts.count == 2 ? (String(parts[0]), String(parts[1])) : nil
+                    }
+                    return Dictionary(fields) { first, _ in first }
+                }
+            }
+            try client.ask("SET", "k", "old")
+            try outside.expectServedLocally(by: client, "GET", "k")
+            let all = try connections()
+            let feeds = all.filter { $0["flags"]?.contains("t") == true }
+            #expect(feeds.count == 1)
+            let feed = try #require(feeds.first)
+            // B: of all keys, P: subscribed; and told to itself.
+            #expect(feed["flags"]?.contains("B") == true && feed["flags"]?.contains("P") == true, "\(feed)")
+            #expect(feed["redir"] == feed["id"])
+            let own = try outside.integer("CLIENT", "ID")
+            let others = all.compactMap { $0["id"] }.filter { $0 != feed["id"] && $0 != "\(own)" }
+            #expect(!others.isEmpty)
+            for id in others { #expect(try outside.ask("CLIENT", "KILL", "ID", id) == ":1\r\n") }
+            try outside.ask("SET", "k", "new")
+            try stage.expect("$3\r\nnew\r\n", from: try stage.inside(), "GET", "k")
+            #expect(try connections().contains { $0["id"] == feed["id"] })
+        }
+    }
+
+    @Test func c5AClientSeesAndEndsConnectionsThatAreClientsOwn() async throws {
+        try await play { stage in
+            let (client, other, outside) = (try stage.inside(), try stage.inside(), try stage.outside())
+            try client.ask("CLIENT", "SETNAME", "me")
+            let id = try client.integer("CLIENT", "ID")
+            #expect(try client.integer("CLIENT", "ID") == id)
+            #expect(try client.ask("CLIENT", "INFO").contains("id=\(id) "))
+            let listed = try client.ask("CLIENT", "LIST", "ID", "\(id)")
+            #expect(listed.contains("id=\(id) ") && listed.contains(" name=me ") && listed.contains("cmd=client|list"))
+            // What is shared is not on anybody's name.
+            try other.ask("PING")
+            #expect(try outside.ask("CLIENT", "LIST").split(separator: " name=me ").count == 2)
+            let another = try other.integer("CLIENT", "ID")
+            #expect(another != id)
+            #expect(try client.ask("CLIENT", "KILL", "ID", "\(another)") == ":1\r\n")
+            #expect(throws: RawClient.Failure.self) { try other.ask("PING") }
+            #expect(try client.ask("PING") == "+PONG\r\n")
+            #expect(try outside.ask("CLIENT", "KILL", "ID", "\(id)") == ":1\r\n")
+            #expect(throws: RawClient.Failure.self) { try client.ask("PING") }
+            #expect(try stage.inside().ask("PING") == "+PONG\r\n")
+        }
+    }
+
+    @Test func c7AProtocolIsSpokenOnceRedisHasAgreed() async throws {
+        try await play { stage in
+            let (client, outside) = (try stage.inside(), try stage.outside())
+            for version in ["4", "0", "x", "33"] {
+                let refusal = try client.ask("HELLO", version)
+                #expect(try refusal.hasPrefix("-") && refusal == outside.ask("HELLO", version))
+                #expect(try client.ask("GET", "no") == "$-1\r\n")
+            }
+            #expect(try client.ask("HELLO", "3").contains("$5\r\nproto\r\n:3\r\n"))
+            #expect(try client.ask("HELLO", "4").hasPrefix("-NOPROTO"))
+            #expect(try client.ask("GET", "no") == "_\r\n")
+            // On the connections that RESP3 shares, and on one of its own.
+            client.send(command("MULTI") + command("HGETALL", "no") + command("EXEC"))
+            for _ in 0..<2 { _ = try client.nextReply() }
+            #expect(String(decoding: try client.nextReply(), as: UTF8.self) == "*1\r\n%0\r\n")
+            #expect(try client.ask("HELLO", "2").contains("$5\r\nproto\r\n:2\r\n"))
+            #expect(try client.ask("GET", "no") == "$-1\r\n")
+        }
+    }
+
+    @Test(arguments: [
+        "PING\r\n", "  SET a \"x y\" \r\nGET a\r\n", "*0\r\n*-1\r\n\r\n", "*2\r\n$3\r\nGET\r\n$-1\r\n",
+        "*1\r\n$-1\r\n", "*-2\r\n", "*1048577\r\n", "*99999999999999999999\r\n", "*1\r\n$536870913\r\n",
+        "*1\r\n$99999999999999999999\r\n", "*1\r\n:1\r\n", "*1\r\n$x\r\n", "*x\r\n",
+        "*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$2\r\nxyz\r\n",
+        "QUIT\r\nSET late 1\r\n",
+        "*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nquit\r\n*3\r\n$3\r\nSET\r\n$4\r\nlate\r\n$1\r\n1\r\n",
+    ]) func c8OddBytesAreAnsweredAsRedisAnswersThem(_ text: String) async throws {
+        let plain = try await LocalRedis.start()
+        let port = plain.port
+        try await play { stage in
+            // In one go, and cut in the middle of whatever it is.
+            for cuts in [[], [1], [text.utf8.count / 2]] {
+                let answers = try [stage.proxy.port, port].map { port in
+                    let client = try RawClient(port: port)
+                    client.send(Array(text.utf8) + command("PING") + command("QUIT"), cutAt: cuts)
+                    return readable(try client.readToEnd())
+                }
+                #expect(answers[0] == answers[1])
+            }
+            #expect(try stage.outside().ask("GET", "late") == "$-1\r\n")
+            #expect(try stage.inside().ask("PING") == "+PONG\r\n")
+        }
+        await plain.stop()
+    }
+
+    @Test func p6AnErrorConcernsOnlyWhoCausedIt() async throws {
+        try await play { stage in
+            // More than there are shared connections.
+            let clients = try (0..<6).map { _ in try stage.inside() }
+            for turn in 0..<50 {
+                for (number, client) in clients.enumerated() {
+                    let key = "k\(number)"
+                    client.send(
+                        command("SET", key, "\(turn)-\(number)")
+                            + (number % 2 == 0 ? command("INCR", key) : command("APPEND", key, "+"))
+                            + (number % 3 == 0 ? command("LPUSH", key, "x") : command("STRLEN", key))
+                            + command("ECHO", "\(turn)/\(number)") + command("GET", key))
+                }
+                for (number, client) in clients.enumerated() {
+                    let replies = try (0..<5).map { _ in String(decoding: try client.nextReply(), as: UTF8.self) }
+                    let (mark, value) = ("\(turn)/\(number)", "\(turn)-\(number)" + (number % 2 == 0 ? "" : "+"))
+                    #expect(replies[0] == "+OK\r\n")
+                    #expect(number % 2 != 0 || replies[1] == "-ERR value is not an integer or out of range\r\n")
+                    #expect(number % 2 == 0 || replies[1] == ":\(value.utf8.count)\r\n")
+                    #expect(number % 3 != 0 || replies[2].hasPrefix("-WRONGTYPE"))
+                    #expect(number % 3 == 0 || replies[2] == ":\(value.utf8.count)\r\n")
+                    #expect(replies[3] == "$\(mark.utf8.count)\r\n\(mark)\r\n")
+                    #expect(replies[4] == "$\(value.utf8.count)\r\n\(value)\r\n")
+                }
+            }
+        }
+    }
+
+    @Test func p7ASlowClientHoldsUpNobodyAndStillGetsItsReplies() async throws {
+        try await play { stage in
+            let (outside, count, size) = (try stage.outside(), 200, 1 << 20)
+            try outside.ask("SET", "large", String(repeating: "x", count: size))
+            // Those of one shared connection are among them.
+            let (slow, others) = (try stage.inside(), try (0..<4).map { _ in try stage.inside() })
+            try outside.expectServedLocally(by: others[0], "EXISTS", "large")
+            let before = stage.proxy.residentBytes
+            slow.send((0..<count).flatMap { command("GETRANGE", "large", "\($0)", "-1") })
+            for value in 0..<200 {
+                for client in others { #expect(try client.ask("ECHO", "\(value)").hasSuffix("\r\n\(value)\r\n")) }
+            }
+            #expect(stage.proxy.residentBytes - before < 64 << 20)
+            for start in 0..<count {
+                #expect(try slow.nextReply().starts(with: Array("$\(size - start)\r\n".utf8)))
+            }
+            #expect(try slow.ask("PING") == "+PONG\r\n")
+        }
+    }
+
+    /// What a client asks for waits at Redis until it is read; what comes unasked does not, and has a bound there.
+    @Test func p7ASubscriberThatDoesNotReadIsCutOff() async throws {
+        try await play(redis: ["--client-output-buffer-limit", "pubsub 8mb 8mb 0"]) { stage in
+            let (slow, other, outside) = (try stage.inside(), try stage.inside(), try stage.outside())
+            try slow.ask("SUBSCRIBE", "news")
+            let (message, before) = (String(repeating: "m", count: 1 << 20), stage.proxy.residentBytes)
+            let deadline = Deadline.after(.seconds(30))
+            var sent = 0
+            repeat {
+                sent += 1
+                #expect(try other.ask("PING") == "+PONG\r\n")
+            } while try outside.integer("PUBLISH", "news", message) == 1 && !deadline.hasPassed
+            #expect(sent > 8, "it was cut off at once")
+            #expect(stage.proxy.residentBytes - before < 32 << 20)
+            #expect(try slow.readToEnd().count < sent << 20)
+            #expect(try other.ask("PING") == "+PONG\r\n")
+        }
+    }
 }

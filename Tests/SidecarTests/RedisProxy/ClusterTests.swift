@@ -1,4 +1,5 @@
 import LocalServers
+import RedisTesting
 import Runtime
 import Testing
 
@@ -12,6 +13,7 @@ import Testing
         let outrigger = try await RunningOutrigger.start([
             "--redis-proxy.listen-address=127.0.0.1:\(port)",
             "--redis-proxy.cluster.addresses=127.0.0.1:\(cluster.nodes[0].port)",
+            "--collect.min-age=0s",
         ])
         try await body(cluster, outrigger, port)
         #expect(outrigger.process.exitCode == nil, "the proxy has ended: \(outrigger.log.suffix(2000))")
@@ -32,6 +34,34 @@ import Testing
         }
     }
 
+    @Test func t10ReplicasAreNeverReadFrom() async throws {
+        try await withCluster(replicas: 1) { cluster, outrigger, port in
+            try await OwnThread().run {
+                let clients = try (0..<6).map { _ in try RawClient(port: port) }
+                for key in 0..<100 { try clients[0].ask("SET", "k\(key)", "v\(key)") }
+                for turn in 0..<600 {
+                    let (key, value) = ("k\(turn % 100)", "v\(turn % 100)")
+                    let reply = try clients[turn % clients.count].ask("GET", key)
+                    #expect(reply == "$\(value.utf8.count)\r\n\(value)\r\n")
+                }
+                // Not even who would take what is old from a replica is sent to one.
+                for _ in 0..<6 {
+                    let client = try RawClient(port: port)
+                    #expect(try client.ask("READONLY") == "+OK\r\n")
+                    for key in 0..<20 { try client.ask("GET", "k\(key)") }
+                }
+            }
+            #expect(try await outrigger.localHits() > 0)
+            var replicas = 0
+            for node in cluster.nodes where try await node.command("ROLE").hasPrefix("slave") {
+                replicas += 1
+                let calls = try await node.command("INFO", "commandstats")
+                #expect(!calls.contains("cmdstat_get:") && !calls.contains("cmdstat_readonly:"), "\(calls)")
+            }
+            #expect(replicas == 3)
+        }
+    }
+
     @Test func aReplicaTakesOverFromAMasterThatDies() async throws {
         try await withCluster(replicas: 1) { cluster, outrigger, port in
             let victim = cluster.nodes[1]
@@ -43,7 +73,6 @@ import Testing
 
     @Test(arguments: [
         ("redis://127.0.0.1:7000/2", "", "a cluster has database 0 only"),
-        ("rediss://127.0.0.1:7000", "", "does not speak TLS to a cluster"),
         ("redis://127.0.0.1:7000", "--cache.write=behind", "write: behind, which does not work in front of a cluster"),
     ]) func whatAClusterDoesNotHaveStopsTheStart(_ url: String, _ flag: String, _ problem: String) async throws {
         let (status, output) = try await RunningOutrigger.run(
