@@ -83,7 +83,7 @@ struct SideBySideTests {
 
         /// Hands the alerts to both, within a millisecond or two.
         func tell(_ alerts: [Alert]) async throws {
-            var request = HTTPClient.Request(url: alertmanager + "/api/v2/alerts", deadline: .after(.seconds(5)))
+            var request = HTTPClient.Request(url: alertmanager + "/api/v2/alerts", deadline: .after(.seconds(30)))
             request.method = "POST"
             request.headers = [("Content-Type", "application/json")]
             request.body = AlertmanagerPost.body(alerts)
