@@ -1,6 +1,5 @@
 import Alerting
 import Metrics
-import RedisProxy
 import Runtime
 
 /// What is remembered, which rules are evaluated, and who is told.
@@ -8,7 +7,7 @@ struct AlertingSettings {
     let ruler: RulerSettings
     /// Nil when nobody is told.
     let notification: NotificationSettings?
-    let performance: PerformanceSettings
+    var performance: PerformanceSettings
     let historyInterval: Duration
     let historyLimitBytes: Int
     let saveInterval: Duration
@@ -56,9 +55,7 @@ struct AlertingSettings {
             settings.readSection("alerting.external_labels", "Labels that are added to every alert that leaves."),
             settings)
         notification = try NotificationSettings.read(settings, externalURL: ruler.externalURL)
-        var performance = try PerformanceSettings.read(settings)
-        performance.proxiedOperations = RedisProxy.operationNames
-        self.performance = performance
+        performance = try PerformanceSettings.read(settings)
         self.ruler = ruler
     }
 

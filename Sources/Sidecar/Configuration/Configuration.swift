@@ -2,6 +2,7 @@ import Collectors
 import Glibc
 import Metrics
 import Operations
+import RedisProxy
 import Runtime
 
 /// Everything that can be set, checked. Reading it declares every setting.
@@ -46,9 +47,11 @@ struct Configuration {
         operations = try OperationsConfiguration(settings)
         service = try ServiceSettings(settings)
         host = try HostSettings(settings)
-        alerting = try AlertingSettings(settings, listen: web.listen.first)
+        var alerting = try AlertingSettings(settings, listen: web.listen.first)
         proxies = try ProxySettings(
             settings, redis: targets.redis.first?.address, stateFolder: alerting.stateFolder)
+        if proxies.redisAccess.hasEntrance { alerting.performance.proxiedOperations = RedisProxy.operationNames }
+        self.alerting = alerting
     }
 
     /// Reads the file that `--config` or `OUTRIGGER_CONFIG` names, the environment and the flags.
