@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Runtime
 import Synchronization
 
 public enum FreePort {
@@ -31,14 +32,6 @@ public enum FreePort {
     ) -> Bool {
         let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(probe) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        address.sin_port = port.bigEndian
-        return withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                attempt(probe, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-            }
-        }
+        return LoopbackAddress.with(port: port) { attempt(probe, $0, $1) == 0 }
     }
 }

@@ -1,6 +1,7 @@
 import CLinux
 import Dispatch
 import Glibc
+import Runtime
 import Synchronization
 
 /// A server that speaks RESP2 and says whatever a test wants: what no real Redis can be made to say.
@@ -35,15 +36,7 @@ public final class ScriptedRedis: Sendable {
         let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var yes: Int32 = 1
         setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        address.sin_port = port.bigEndian
-        let isBound = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(listener, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-            }
-        }
+        let isBound = LoopbackAddress.with(port: port) { bind(listener, $0, $1) == 0 }
         var pipeEnds: [Int32] = [0, 0]
         guard isBound, listen(listener, 64) == 0, pipe(&pipeEnds) == 0 else {
             close(listener)

@@ -17,7 +17,7 @@ public final class BlockingThread: SerialExecutor {
     ///   - stackBytes: half a megabyte is enough for C libraries that wait.
     public init(_ name: String, stackBytes: Int = 512 << 10) {
         let queue = queue
-        Thread.start(name, stackBytes: stackBytes) { queue.run() }
+        DetachedThread.start(name, stackBytes: stackBytes) { queue.run() }
     }
 
     deinit { queue.close() }

@@ -28,7 +28,7 @@ public final class DatagramReceiver: Sendable {
         wake = eventfd(0, Int32(EFD_CLOEXEC))
         precondition(wake >= 0, "eventfd: \(String(cString: strerror(errno)))")
         let (counts, wake) = (counts, wake)
-        Thread.start(name) {
+        DetachedThread.start(name) {
             DatagramReceiver.run(socket, wake, counts, take)
             counts.hasEnded.store(true, ordering: .releasing)
         }

@@ -15,7 +15,7 @@ public enum Signals {
         wakeup.store(ends[1], ordering: .releasing)
         for number in numbers { signal(number) { Signals.tell($0) } }
         return AsyncStream { continuation in
-            Thread.start("signals") {
+            DetachedThread.start("signals") {
                 var number: UInt8 = 0
                 while true {
                     let got = read(reading, &number, 1)

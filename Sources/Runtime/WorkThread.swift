@@ -31,7 +31,7 @@ public final class WorkThread: @unchecked Sendable {
     ///
     /// - Parameter turn: returns when it wants to run again at the latest; nil for not before it is woken.
     public func start(_ turn: @escaping @Sendable () -> Deadline?) {
-        Thread.start(name) { [self] in
+        DetachedThread.start(name) { [self] in
             while !isOver {
                 let next = turn()
                 wait(until: next)

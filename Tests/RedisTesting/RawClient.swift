@@ -22,15 +22,7 @@ package final class RawClient: @unchecked Sendable {
 
     package init(port: UInt16, patience: Duration = .seconds(20)) throws(Failure) {
         socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        let result = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
+        let result = LoopbackAddress.with(port: port) { connect(socket, $0, $1) }
         guard result == 0 else {
             let reason = errno
             close(socket)

@@ -252,15 +252,7 @@ private final class SlowReader {
         connection = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var tiny: Int32 = 1024
         setsockopt(connection, SOL_SOCKET, SO_RCVBUF, &tiny, socklen_t(MemoryLayout<Int32>.size))
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        address.sin_port = port.bigEndian
-        let connected = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(connection, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
+        let connected = LoopbackAddress.with(port: port) { connect(connection, $0, $1) }
         try #require(connected == 0)
         let request = Array("GET /metrics HTTP/1.1\r\nHost: slow\r\n\r\n".utf8)
         try #require(send(connection, request, request.count, 0) == request.count)

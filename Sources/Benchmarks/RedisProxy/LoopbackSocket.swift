@@ -1,4 +1,5 @@
 import Glibc
+import Runtime
 
 /// Blocking TCP sockets on loopback, without delay.
 enum LoopbackSocket {
@@ -20,15 +21,7 @@ enum LoopbackSocket {
     ) throws -> Int32 {
         let made = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | O_CLOEXEC, 0)
         sendAtOnce(made)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        address.sin_port = port.bigEndian
-        let result = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                attempt(made, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
+        let result = LoopbackAddress.with(port: port) { attempt(made, $0, $1) }
         guard result == 0 else {
             let reason = String(cString: strerror(errno))
             close(made)

@@ -18,12 +18,12 @@ enum NameResolution {
             throw PostgresError(.connection, "resolve host \"\(host)\": an earlier look-up has not come back")
         }
         let answer = Answer()
-        let isStarted = SideThread.start("resolve") {
+        let failure = DetachedThread.tryStart("resolve", stackBytes: 256 << 10) {
             let result = lookUp(host)
             _ = pending.withLock { $0.remove(host) }
             answer.deliver(result)
         }
-        guard isStarted else {
+        guard failure == 0 else {
             _ = pending.withLock { $0.remove(host) }
             throw PostgresError(.connection, "resolve host \"\(host)\": no thread left")
         }

@@ -1,4 +1,5 @@
 import CPostgres
+import Runtime
 import Synchronization
 
 /// Sends cancel requests. `PQcancel` opens a connection and waits for the server to close it, which a stopped server
@@ -13,13 +14,13 @@ enum PostgresCancellation {
     static func send(_ pointer: OpaquePointer) {
         let request = Request(pointer: pointer)
         guard underWay.add(1, ordering: .relaxed).newValue <= limit else { return drop(request) }
-        let isStarted = SideThread.start("pg-cancel") {
+        let failure = DetachedThread.tryStart("pg-cancel", stackBytes: 256 << 10) {
             var complaint = [CChar](repeating: 0, count: 256)
             // It failing changes nothing: statement_timeout ends the statement too.
             PQcancel(request.pointer, &complaint, Int32(complaint.count))
             drop(request)
         }
-        if !isStarted { drop(request) }
+        if failure != 0 { drop(request) }
     }
 
     private static func drop(_ request: Request) {

@@ -60,6 +60,9 @@ public struct CommandReader: Sendable {
         self.isAuthenticated = isAuthenticated
     }
 
+    /// Whether nothing of the next command has been looked at.
+    public var isBetweenCommands: Bool { place == 0 && missing == 0 && searched == 0 }
+
     /// Looks at the bytes from the command's first to the last that has come.
     public mutating func next(in bytes: Span<UInt8>) -> Step {
         if missing == 0 {

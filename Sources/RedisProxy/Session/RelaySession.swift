@@ -184,13 +184,14 @@ final class RelaySession: StreamOwner {
     /// - Returns: bytes of the commands that were answered.
     private func answerGets(_ bytes: Span<UInt8>) -> Int {
         isNextMissing = false
-        guard order.inFlight == 0, unsettledWrites == 0, transaction == nil, relay.answersGets,
-            !admission.mustAuthenticate, identity.mayShareLocalLevel, let reader = relay.reader,
-            PlainGet.begins(bytes), reader.local.freshness.isLive
+        guard order.inFlight == 0, unsettledWrites == 0, transaction == nil, reader.isBetweenCommands,
+            relay.answersGets,
+            !admission.mustAuthenticate, identity.mayShareLocalLevel, let local = relay.reader,
+            PlainGet.begins(bytes), local.local.freshness.isLive
         else { return 0 }
         var run = LocalReader.GetRun()
         client.send {
-            run = reader.answerGets(
+            run = local.answerGets(
                 bytes, identity, nowMs: relay.loop.nowMs,
                 until: $0.count + Self.mostUnsentBytes, into: &$0)
         }

@@ -186,7 +186,7 @@ private final class TransferLoop: @unchecked Sendable {
         outrigger_curl_set_multi(made, CURLMOPT_MAXCONNECTS, 16)
         let handle = Handle(pointer: made)
         multi.withLock { $0 = handle }
-        Thread.start("http-client") { [self] in run(handle.pointer) }
+        DetachedThread.start("http-client") { [self] in run(handle.pointer) }
     }
 
     private func run(_ pointer: UnsafeMutableRawPointer) {

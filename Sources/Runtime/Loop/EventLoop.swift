@@ -46,7 +46,7 @@ public final class EventLoop: @unchecked Sendable {
         wake = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
         precondition(epoll >= 0 && wake >= 0, "epoll: \(String(cString: strerror(errno)))")
         watch(wake, for: .input, generation: 0, EPOLL_CTL_ADD)
-        Thread.start(name) { self.run() }
+        DetachedThread.start(name) { self.run() }
     }
 
     /// Runs `work` on the loop's thread, soon. Any thread may call it; after `end` nothing runs any more.

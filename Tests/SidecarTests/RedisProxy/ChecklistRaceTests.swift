@@ -340,4 +340,19 @@ import Testing
             #expect(replies == [":1\r\n", Self.bulk("1"), ":2\r\n"])
         }
     }
+
+    @Test func c8ACommandThatComesInPiecesIsReadOnce() async throws {
+        try await play { stage in
+            let client = try stage.client()
+            let get = command("GET", "probe")
+            for cut in 1..<get.count {
+                client.send(Array(get[..<cut]))
+                // The first piece has come when this is answered.
+                try stage.client().ask("PING")
+                client.send(Array(get[cut...]) + command("SET", "k", "\(cut)"))
+                let replies = try (0..<2).map { _ in String(decoding: try client.nextReply(), as: UTF8.self) }
+                #expect(replies == [Self.bulk("1"), "+OK\r\n"], "cut at \(cut)")
+            }
+        }
+    }
 }

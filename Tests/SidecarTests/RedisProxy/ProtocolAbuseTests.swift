@@ -97,13 +97,17 @@ import Testing
         try await abuse(variant) { proxy, plain in
             for text in all {
                 let bytes = Array(text.utf8)
-                let answers = try [proxy.port, plain.port].map { port in
-                    let client = try RawClient(port: port, patience: .milliseconds(60))
-                    client.send(bytes)
-                    do { return readable(try client.readToEnd()) + " and closes" } catch RawClient.Failure.silent {
-                        // Redis waits for more; what it has said so far is told by a patient look.
-                        return "stays open"
+                var answers: [String] = []
+                // Who is silent for so long may wait for more, or the machine be slow.
+                for patience in [Duration.milliseconds(60), .seconds(3)] {
+                    answers = try [proxy.port, plain.port].map { port in
+                        let client = try RawClient(port: port, patience: patience)
+                        client.send(bytes)
+                        do { return readable(try client.readToEnd()) + " and closes" } catch RawClient.Failure.silent {
+                            return "stays open"
+                        }
                     }
+                    if answers[0] == answers[1] { break }
                 }
                 #expect(answers[0] == answers[1], "\(readable(bytes, most: 80))")
             }

@@ -1,15 +1,24 @@
 import CLinux
 import Glibc
 
-/// Threads of our own, for C calls that block.
-enum Thread {
-    /// Starts a detached thread that ends when `body` returns.
+/// Threads of our own, for C calls that block. Nobody joins them.
+public enum DetachedThread {
+    /// Starts a thread that ends when `body` returns; without it the process cannot go on.
+    static func start(_ name: String, stackBytes: Int = 512 << 10, _ body: @escaping @Sendable () -> Void) {
+        let failure = tryStart(name, stackBytes: stackBytes, body)
+        precondition(failure == 0, "cannot start a thread: \(String(cString: strerror(failure)))")
+    }
+
+    /// Starts a thread that ends when `body` returns.
     ///
     /// - Parameters:
     ///   - name: at most 15 bytes, shown by `top -H` and in `/proc/<pid>/task/<tid>/comm`.
     ///   - stackBytes: libpq and OpenSSL are content with far less than the usual 8 MB, and what is not reserved cannot be
     ///     touched.
-    static func start(_ name: String, stackBytes: Int = 512 << 10, _ body: @escaping @Sendable () -> Void) {
+    /// - Returns: 0, or the `errno` of a system that has no thread left.
+    public static func tryStart(
+        _ name: String, stackBytes: Int = 512 << 10, _ body: @escaping @Sendable () -> Void
+    ) -> Int32 {
         let start = Unmanaged.passRetained(Start(name: name, body: body))
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
@@ -26,7 +35,8 @@ enum Thread {
                 start.body()
                 return nil
             }, start.toOpaque())
-        precondition(failure == 0, "cannot start a thread: \(String(cString: strerror(failure)))")
+        if failure != 0 { start.release() }
+        return failure
     }
 
     private final class Start {
@@ -54,7 +64,7 @@ final class ServantThread: @unchecked Sendable {
     private init(_ name: String) {
         pthread_mutex_init(&mutex, nil)
         pthread_cond_init(&changed, nil)
-        Thread.start(name) { self.serve() }
+        DetachedThread.start(name) { self.serve() }
     }
 
     /// Runs `body` there and returns when it has ended.
