@@ -11,6 +11,8 @@ final class Fallback: Sendable {
     private let memory: Mutex<MemoryRedis>
     private let limits: MemoryRedis.Limits
 
+    private static let mget = CommandTable.shared.find("mget".utf8.span, in: nil)?.id
+
     init(_ local: LocalLevel, limits: MemoryRedis.Limits, metrics: RedisProxyMetrics) {
         self.local = local
         self.limits = limits
@@ -25,12 +27,11 @@ final class Fallback: Sendable {
         guard local.features.isOn(.fallback), command.keys != .none else { return nil }
         var places: [Int] = []
         guard command.keys.append(of: words, in: bytes, to: &places), let first = places.first else { return nil }
-        var found = local.cache.classes[local.cache.cacheClass(for: bytes.extracting(words[first])).index]
+        let found = local.cache.classes[local.cache.cacheClass(for: bytes.extracting(words[first])).index]
         guard found.onFailure != .fail else { return nil }
         for place in places.dropFirst() {
             let other = local.cache.classes[local.cache.cacheClass(for: bytes.extracting(words[place])).index]
             guard other.onFailure == found.onFailure else { return nil }
-            found.staleFor = min(found.staleFor, other.staleFor)
         }
         return found
     }
@@ -49,11 +50,59 @@ final class Fallback: Sendable {
             let command = CommandTable.shared.command(parser.arguments, in: bytes),
             identity.mayShareLocalLevel, let mode = mode(of: command, parser.arguments, in: bytes)
         else { return false }
-        let words = parser.arguments
+        let start = reply.count
+        let source =
+            command.id == Self.mget
+            ? findEach(parser.arguments, bytes, identity, reader, nowMs: nowMs, into: &reply)
+            : find(command, parser.arguments, bytes, mode, identity, reader, nowMs: nowMs, into: &reply)
+        guard let source else {
+            reply.removeLast(reply.count - start)
+            return false
+        }
+        metrics.answered(from: source)
+        return true
+    }
+
+    /// The reply to an `MGET`, key by key, as `GET` would have it: some may be known, others be in memory.
+    ///
+    /// - Returns: where it is from; nil, with a part of it written, when a key has no answer.
+    private func findEach(
+        _ words: [Range<Int>], _ bytes: Span<UInt8>, _ identity: Identity, _ reader: LocalReader, nowMs: Int,
+        into reply: inout [UInt8]
+    ) -> RedisProxyMetrics.Source? {
+        var whole = RedisProxyMetrics.Source.stale
+        reply.append(arrayOf: words.count - 1)
+        for word in words.dropFirst() {
+            var question: [UInt8] = []
+            question.append(arrayOf: 2)
+            question.append(bulk: "GET")
+            question.append(bulk: bytes.extracting(word))
+            let place = reply.count
+            var parser = CommandReader()
+            guard case .command = parser.next(in: question.span),
+                let get = CommandTable.shared.command(parser.arguments, in: question.span),
+                let mode = mode(of: get, parser.arguments, in: question.span),
+                let source = find(
+                    get, parser.arguments, question.span, mode, identity, reader, nowMs: nowMs, into: &reply)
+            else { return nil }
+            if source == .memory { whole = .memory }
+            guard reply[place] == UInt8(ascii: "-") else { continue }
+            // What is no string is none for `MGET`.
+            reply.removeLast(reply.count - place)
+            reply.append(nullIn: identity.version)
+        }
+        return whole
+    }
+
+    /// - Returns: where the reply is from; nil when there is none.
+    private func find(
+        _ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>, _ mode: CacheClass, _ identity: Identity,
+        _ reader: LocalReader, nowMs: Int, into reply: inout [UInt8]
+    ) -> RedisProxyMetrics.Source? {
         if mode.onFailure == .memory {
             let allows = VolatileWrites.allows(
                 command, words, in: bytes, counters: mode.takesCountersOnFailure, locks: mode.takesLocksOnFailure)
-            guard allows else { return false }
+            guard allows else { return nil }
             if command.has(.write) || holds(bytes.extracting(words[1]), identity) {
                 return runInMemory(words, bytes, identity, into: &reply)
             }
@@ -62,20 +111,16 @@ final class Fallback: Sendable {
             command.has(.cacheable)
             && reader.lookStale(
                 command, words, bytes, identity, mostAgeMs: mode.staleFor.milliseconds, nowMs: nowMs, into: &reply)
-        if isKnown {
-            metrics.answered(from: .stale)
-            return true
-        }
-        return mode.onFailure == .memory && runInMemory(words, bytes, identity, into: &reply)
+        if isKnown { return .stale }
+        return mode.onFailure == .memory ? runInMemory(words, bytes, identity, into: &reply) : nil
     }
 
     private func runInMemory(
         _ words: [Range<Int>], _ bytes: Span<UInt8>, _ identity: Identity, into reply: inout [UInt8]
-    ) -> Bool {
+    ) -> RedisProxyMetrics.Source {
         var database = identity.database
         memory.withLock { $0 }.run(words, in: bytes, database: &database, version: identity.version, reply: &reply)
-        metrics.answered(from: .memory)
-        return true
+        return .memory
     }
 
     private func holds(_ key: Span<UInt8>, _ identity: Identity) -> Bool {

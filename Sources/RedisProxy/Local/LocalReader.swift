@@ -99,33 +99,27 @@ final class LocalReader {
         _ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>, _ identity: Identity, mostAgeMs: Int,
         nowMs: Int, into reply: inout [UInt8]
     ) -> Bool {
-        places.removeAll(keepingCapacity: true)
-        guard command.takes(words: words.count), command.keys.append(of: words, in: bytes, to: &places),
-            let first = places.first
-        else { return false }
+        guard words.count > 1 else { return false }
         let start = reply.count
-        let isOfValues = command.id == Self.get || command.id == Self.mget
-        if command.id == Self.mget { reply.append(arrayOf: places.count) }
-        for place in isOfValues ? places : [first] {
-            let key = bytes.extracting(words[place])
-            let found = withName { name in
-                if isOfValues {
-                    EntryKey.write(value: key, database: identity.database, to: &name)
-                } else {
-                    EntryKey.write(
-                        replyTo: bytes, database: identity.database, version: identity.version, to: &name)
-                }
-                return local.cache.lookup(name.span, in: local.cache.cacheClass(for: key), nowMs: nowMs, into: &reply)
+        let key = bytes.extracting(words[1])
+        let found = withName { name in
+            if command.id == Self.get {
+                EntryKey.write(value: key, database: identity.database, to: &name)
+            } else {
+                EntryKey.write(
+                    replyTo: bytes, database: identity.database, version: identity.version, to: &name)
             }
-            switch found {
-            case .hit(let hit) where hit.ageMs <= mostAgeMs: continue
-            case .absent(let hit) where hit.ageMs <= mostAgeMs: reply.append(nullIn: identity.version)
-            case .hit, .absent, .miss:
-                reply.removeLast(reply.count - start)
-                return false
-            }
+            return local.cache.lookup(name.span, in: local.cache.cacheClass(for: key), nowMs: nowMs, into: &reply)
         }
-        return true
+        switch found {
+        case .hit(let hit) where hit.ageMs <= mostAgeMs: return true
+        case .absent(let hit) where hit.ageMs <= mostAgeMs:
+            reply.append(nullIn: identity.version)
+            return true
+        case .hit, .absent, .miss:
+            reply.removeLast(reply.count - start)
+            return false
+        }
     }
 
     private func reasonToBypass(_ identity: Identity) -> RedisProxyMetrics.Bypass? {

@@ -44,24 +44,25 @@ final class RightsWatch {
     private func askAll() {
         let masters = relay.cluster?.masters ?? [relay.home]
         known = known.filter { id, _ in masters.contains { ObjectIdentifier($0) == id } }
-        for node in masters { ask(node) {} }
+        // Of what is kept by now nobody knows with which rights it was read, where they were not known.
+        for node in masters { ask(node, isLate: true) {} }
     }
 
     /// Asks a master, and forgets everything where it says something else than before.
     ///
     /// - Parameter then: is called once it has answered, does not tell, or was lost. What is kept from then on was read with
     ///   rights that are known.
-    func ask(_ node: RedisNode, then: @escaping () -> Void) {
+    func ask(_ node: RedisNode, isLate: Bool = false, then: @escaping () -> Void) {
         guard relay.options.aclIntervalMs > 0, known[ObjectIdentifier(node)] != .nothing else { return then() }
         relay.ownConnections(to: node).fast[0].ask(question) { [weak self] reply, kind in
-            if let self, let reply { heard(reply, kind, from: node) }
+            if let self, let reply { heard(reply, kind, from: node, isLate: isLate) }
             then()
         }
     }
 
-    private func heard(_ reply: [UInt8], _ kind: ReplySkimmer.Kind, from node: RedisNode) {
+    private func heard(_ reply: [UInt8], _ kind: ReplySkimmer.Kind, from node: RedisNode, isLate: Bool) {
         let id = ObjectIdentifier(node)
-        let former = known[id]
+        let mayHold = isLate || known[id] != nil
         if kind == .error {
             // Anything else, such as LOADING, passes.
             guard reply.starts(with: "-NOPERM".utf8) || reply.starts(with: "-ERR".utf8) else { return }
@@ -70,15 +71,15 @@ final class RightsWatch {
                 "Redis does not tell when the rights of the proxy's user change: what it could read is served up to max_age",
                 ["upstream": "\(node)", "reply": String(decoding: reply.prefix(200), as: UTF8.self)])
             // Perhaps this right was the first to go.
-            return forget(former)
+            if mayHold { forget() }
+            return
         }
-        guard former != .rights(reply) else { return }
+        guard known[id] != .rights(reply) else { return }
         known[id] = .rights(reply)
-        forget(former)
+        if mayHold { forget() }
     }
 
-    private func forget(_ former: Answer?) {
-        guard former != nil else { return }
+    private func forget() {
         Log.info("the rights of the proxy's user at Redis have changed: the local level begins anew")
         local.invalidateAll()
         relay.metrics.invalidations.flushes.add()

@@ -135,6 +135,27 @@ import Testing
         await redis.stop()
     }
 
+    @Test func ofSeveralServersEachHasToBearItsOwnName() async throws {
+        let answering = Answering([1])
+        let listener = try StreamListener(anywhere, tls: try server(), on: loop) { answering.accept($0) }
+        let first = try TLSClient(serverName: "elsewhere", authorityFile: authority.file)
+        let (own, one) = (TLSClients(first, isOneName: false), TLSClients(try client(), isOneName: true))
+        let expectations: [(TLSClient?, isRight: Bool)] = [
+            (own.client(for: "127.0.0.1"), true), (own.client(for: "localhost"), true),
+            (own.client(for: "127.0.0.2"), false), (own.client(for: "other"), false), (own.client(for: ""), false),
+            (one.client(for: "other"), true),
+        ]
+        for (client, isRight) in expectations {
+            let tls = try #require(client)
+            let recorder = Recorder(to: try address(listener.address.port), tls: tls, on: loop, saying: [1])
+            try await until { recorder.seen.isSecured || recorder.seen.isClosed }
+            #expect(recorder.seen.isSecured == isRight)
+            recorder.act { $0.close() }
+        }
+        #expect(own.client(for: String(repeating: "n", count: 256)) == nil)
+        listener.stop()
+    }
+
     @Test func redisCliAsksUsUnderTLS() async throws {
         let pong = Answering(Array("+PONG\r\n".utf8))
         let listener = try StreamListener(anywhere, tls: try server(), on: loop) { pong.accept($0) }

@@ -355,4 +355,35 @@ import Testing
             }
         }
     }
+
+    @Test func nothingIsAskedOnAConnectionBeforeItIsWhatItIsFor() async throws {
+        try await play { stage in
+            let client = try stage.client()
+            stage.redis.holdReplies(to: "SELECT")
+            client.send(command("SELECT", "3") + command("SET", "k", "1"))
+            try stage.redis.wait(for: "SELECT", "3")
+            for _ in 0..<4 { try stage.client().ask("PING") }
+            // The connection's own; the client's waits for the answer to it.
+            #expect(stage.redis.count("SELECT", "3") == 1)
+            stage.redis.release()
+            for _ in 0..<2 { #expect(String(decoding: try client.nextReply(), as: UTF8.self) == "+OK\r\n") }
+            #expect(stage.redis.count("SELECT", "3") == 2)
+        }
+    }
+
+    @Test func onAConnectionThatRedisDoesNotAcceptNothingIsCarriedOut() async throws {
+        try await play { stage in
+            let (client, error) = (try stage.client(), "ERR DB index is out of range")
+            try client.ask("SELECT", "3")
+            #expect(try client.ask("SET", "k", "1") == "+OK\r\n")
+            stage.redis.fail("SELECT", with: error)
+            stage.redis.closeConnections(feeds: false)
+            // Until the proxy has noticed, a read is told that the connection was lost.
+            try client.expect("-\(error)\r\n", "MGET", "k")
+            for value in ["2", "3"] { #expect(try client.ask("SET", "k", value) == "-\(error)\r\n") }
+            #expect(stage.redis.count("SET", "k", "2") == 0)
+            stage.redis.fail("SELECT", with: nil)
+            #expect(try client.ask("SET", "k", "4") == "+OK\r\n")
+        }
+    }
 }

@@ -3,8 +3,9 @@ import RedisTesting
 import Runtime
 import Testing
 
-/// The checklist for near caches, item by item, against a real Redis; the races are in `RedisProxyRaceTests`, the
-/// protocol's oddities (C8) in the tests of abuse, what a client must not notice (P2, P6) in the differential ones.
+/// The checklist for near caches, item by item, against a real Redis; the races are in `RedisProxyRaceTests`, what the
+/// local level holds in `RedisProxyHeldTests`, replicas (T10) in `RedisProxyClusterTests`. The tests of abuse go further
+/// into the protocol's oddities (C8), the differential ones into what a client must not notice (P2, P6).
 @Suite(.timeLimit(.minutes(3))) struct RedisProxyChecklistTests {
     private struct Stage: Sendable {
         let proxy: ProxyUnderTest

@@ -158,6 +158,29 @@ import Testing
         }
         await proxy.stop()
     }
+
+    @Test func severalKeysAreReadFromWhatIsKnownAndFromWhatWasWrittenWhileRedisIsGone() async throws {
+        let proxy = try await start(["--cache.on-failure=memory"])
+        try await OwnThread().run {
+            let (client, outside) = (try RawClient(port: proxy.port), try RawClient(port: proxy.redis.port))
+            for key in ["a", "b"] {
+                try client.ask("SET", key, "old")
+                try outside.expectServedLocally(by: client, "GET", key)
+            }
+            proxy.redis.server.process.signal(SIGKILL)
+            // Until the proxy has noticed: whether Redis got the write is not known.
+            let deadline = Deadline.after(.seconds(30))
+            while (try? RawClient(port: proxy.port).ask("SETEX", "b", "100", "new")) != "+OK\r\n" {
+                guard !deadline.hasPassed else { throw RawClient.Failure.silent }
+            }
+            let late = try RawClient(port: proxy.port)
+            #expect(try late.ask("HSET", "h", "f", "1") == ":1\r\n")
+            let wanted = "*4\r\n$3\r\nold\r\n$3\r\nnew\r\n$-1\r\n$-1\r\n"
+            #expect(try late.ask("MGET", "a", "b", "no", "h") == wanted)
+            #expect(try late.ask("GET", "b") == "$3\r\nnew\r\n")
+        }
+        await proxy.stop()
+    }
 }
 
 extension RawClient {
