@@ -185,8 +185,10 @@ public struct CommandReader: Sendable {
 
     private mutating func nextInline(in bytes: Span<UInt8>) -> Step {
         let newline = bytes.firstPlace(of: 10, in: searched..<bytes.count)
-        guard newline < bytes.count else {
-            searched = newline
+        // Redis looks for the line's end with `strchr`, and never gets past a zero byte.
+        let zero = bytes.firstPlace(of: 0, in: searched..<newline)
+        guard newline < bytes.count, zero == newline else {
+            searched = zero
             return bytes.count > limits.lineBytes ? .failed(.inlineTooLong) : .incomplete(needed: bytes.count + 1)
         }
         guard newline <= limits.lineBytes else { return .failed(.inlineTooLong) }
