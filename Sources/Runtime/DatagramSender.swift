@@ -11,10 +11,9 @@ public final class DatagramSender: Sendable {
     public init(port: UInt16) throws(Failure) {
         descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | O_CLOEXEC | O_NONBLOCK, 0)
         let result = LoopbackAddress.with(port: port) { connect(descriptor, $0, $1) }
+        // `deinit` closes it, here too.
         guard result == 0 else {
-            let reason = String(cString: strerror(errno))
-            close(descriptor)
-            throw Failure(description: "send to 127.0.0.1:\(port): \(reason)")
+            throw Failure(description: "send to 127.0.0.1:\(port): \(String(cString: strerror(errno)))")
         }
     }
 

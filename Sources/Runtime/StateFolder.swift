@@ -21,11 +21,8 @@ public actor StateFolder {
         let name = path + "/lock"
         lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard lock >= 0 else { throw .failed(operation: "open", path: name, errno: errno) }
-        guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
-            let reason = errno
-            close(lock)
-            throw .failed(operation: "lock", path: name, errno: reason)
-        }
+        // `deinit` closes it, here too.
+        guard flock(lock, LOCK_EX | LOCK_NB) == 0 else { throw .failed(operation: "lock", path: name, errno: errno) }
     }
 
     deinit { close(lock) }

@@ -23,11 +23,8 @@ package final class RawClient: @unchecked Sendable {
     package init(port: UInt16, patience: Duration = .seconds(20)) throws(Failure) {
         socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         let result = LoopbackAddress.with(port: port) { connect(socket, $0, $1) }
-        guard result == 0 else {
-            let reason = errno
-            close(socket)
-            throw .connect(errno: reason)
-        }
+        // `deinit` closes the socket, here too.
+        guard result == 0 else { throw .connect(errno: errno) }
         var yes: Int32 = 1
         setsockopt(socket, Int32(IPPROTO_TCP), TCP_NODELAY, &yes, socklen_t(MemoryLayout<Int32>.size))
         wait(atMost: patience)
