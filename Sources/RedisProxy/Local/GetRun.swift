@@ -50,25 +50,33 @@ extension LocalReader {
         var length = 0
         /// The command behind them is another such `GET`, of what is not here.
         var isNextMissing = false
+
+        struct Bounds {
+            /// No more are answered.
+            let commands: Int
+            /// Of what is appended to; when it has so many, no other is answered.
+            let outputBytes: Int
+        }
     }
 
     /// Answers the `GET`s at the start of `bytes`, up to the first that is not here, or is to be fetched anew.
     ///
     /// - Parameters:
     ///   - bytes: what a client has sent whom nothing keeps from the local level.
-    ///   - limit: of bytes in `output`, after which no other is answered.
+    ///   - unsettled: bits of the keys that the client itself is writing, where it stops, too.
     func answerGets(
-        _ bytes: Span<UInt8>, _ identity: Identity, nowMs: Int, until limit: Int,
+        _ bytes: Span<UInt8>, _ identity: Identity, unsettled: UInt64, nowMs: Int, within bounds: GetRun.Bounds,
         into output: inout [UInt8]
     ) -> GetRun {
         var run = GetRun()
         let cache = local.cache
         let (database, version) = (identity.database, identity.version)
         withName { name in
-            while output.count < limit {
+            while output.count < bounds.outputBytes, run.hits < bounds.commands {
                 let rest = bytes.extracting(droppingFirst: run.length)
                 guard let place = PlainGet.key(in: rest) else { return }
                 let key = rest.extracting(place)
+                if unsettled != 0, unsettled & Settlement.bit(of: key) != 0 { return }
                 let start = output.count
                 EntryKey.write(value: key, database: database, to: &name)
                 switch cache.lookup(name.span, in: cache.cacheClass(for: key), nowMs: nowMs, into: &output) {

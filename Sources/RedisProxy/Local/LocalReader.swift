@@ -10,6 +10,13 @@ final class LocalReader {
         case missed(Question)
         /// The reply was appended, and should be fetched anew.
         case answeredOld(Question)
+
+        var isAnswer: Bool {
+            switch self {
+            case .answered, .answeredOld: true
+            case .bypass, .missed: false
+            }
+        }
     }
 
     /// What would have to be fetched.

@@ -184,17 +184,19 @@ final class RelaySession: StreamOwner {
     /// - Returns: bytes of the commands that were answered.
     private func answerGets(_ bytes: Span<UInt8>) -> Int {
         isNextMissing = false
-        guard order.inFlight == 0, unsettledWrites == 0, transaction == nil, reader.isBetweenCommands,
-            relay.answersGets,
-            !admission.mustAuthenticate, identity.mayShareLocalLevel, let local = relay.reader,
-            PlainGet.begins(bytes), local.local.freshness.isLive
+        guard transaction == nil, reader.isBetweenCommands, relay.answersGets, !admission.mustAuthenticate,
+            identity.mayShareLocalLevel, let local = relay.reader, PlainGet.begins(bytes), local.local.freshness.isLive
         else { return 0 }
+        let room = max(1, mostInFlight - order.inFlight)
         var run = LocalReader.GetRun()
-        client.send {
+        func answer(into output: inout [UInt8]) -> Int {
+            let bounds = LocalReader.GetRun.Bounds(
+                commands: room, outputBytes: output.count + Self.mostUnsentBytes)
             run = local.answerGets(
-                bytes, identity, nowMs: relay.loop.nowMs,
-                until: $0.count + Self.mostUnsentBytes, into: &$0)
+                bytes, identity, unsettled: unsettledMask, nowMs: relay.loop.nowMs, within: bounds, into: &output)
+            return run.hits
         }
+        if order.inFlight == 0 { client.send { _ = answer(into: &$0) } } else { order.answerNext { answer(into: &$0) } }
         relay.noteHits(run.hits)
         isNextMissing = run.isNextMissing
         return run.length
@@ -342,14 +344,13 @@ final class RelaySession: StreamOwner {
                     command, words, bytes, identity, unsettled: unsettledMask, nowMs: nowMs, into: &$0)
             }
         } else {
-            var reply: [UInt8] = []
-            found = reader.look(command, words, bytes, identity, unsettled: unsettledMask, nowMs: nowMs, into: &reply)
-            if !reply.isEmpty { answer(order.begin(), reply.span) }
+            let mask = unsettledMask
+            order.answerNext {
+                found = reader.look(command, words, bytes, identity, unsettled: mask, nowMs: nowMs, into: &$0)
+                return found.isAnswer ? 1 : 0
+            }
         }
-        switch found {
-        case .answered, .answeredOld: relay.noteHit(command)
-        case .bypass, .missed: break
-        }
+        if found.isAnswer { relay.noteHit(command) }
         return found
     }
 

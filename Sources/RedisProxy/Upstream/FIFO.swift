@@ -22,4 +22,16 @@ struct FIFO<Element> {
         }
         return element
     }
+
+    mutating func popFirst(where isWanted: (Element) -> Bool) -> Element? {
+        guard let first, isWanted(first) else { return nil }
+        return popFirst()
+    }
+
+    /// Takes back what came last.
+    mutating func popLast(where isWanted: (Element) -> Bool) -> Element? {
+        guard !isEmpty, let last = elements[elements.count - 1], isWanted(last) else { return nil }
+        elements.removeLast()
+        return last
+    }
 }
