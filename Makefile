@@ -70,7 +70,7 @@ format: ## format the sources
 define run-tests
 . $(SERVERS)/environment && set -o pipefail && mkdir -p .build/logs && TEST_PYTHON=$(abspath $(PYTHON))/bin/python3 \
 	SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=$(1) swift test --skip-build $(2) 2>&1 | tee .build/logs/test.log || \
-	{ printf '\nFailed:\n'; grep -aE '^✘|rror:' .build/logs/test.log | cut -c -1000 | tail -n 40; exit 1; }
+	{ printf '\nFailed:\n'; grep -aE '^✘|^error:|swift:[0-9:]+ error:' .build/logs/test.log | cut -c -1000 | tail -n 40; exit 1; }
 endef
 
 define install
