@@ -24,10 +24,11 @@ public struct PlannedWrite: Equatable, Sendable {
         /// The client gave a moment in milliseconds since 1970, which is Redis' to understand and passed on as it is.
         case moment(ms: Int)
 
+        /// As Redis sees it, which counts whole milliseconds: in its last one a value is still there.
         public func hasPassed(wallMs: Int) -> Bool {
             switch self {
             case .never: false
-            case .lifetime(let end), .moment(let end): end <= wallMs
+            case .lifetime(let end), .moment(let end): end < wallMs
             }
         }
     }
@@ -66,7 +67,7 @@ struct PendingWrite: Equatable, Sendable {
         }
         switch plan.expiry {
         case .never: bytes.append(set: plan)
-        case .lifetime(let end): bytes.append(set: plan, "PX", end - wallMs)
+        case .lifetime(let end): bytes.append(set: plan, "PX", max(1, end - wallMs))
         case .moment(let moment): bytes.append(set: plan, "PXAT", moment)
         }
         return bytes

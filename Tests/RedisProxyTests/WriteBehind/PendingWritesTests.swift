@@ -105,8 +105,13 @@ extension PendingWrites {
         var pending = PendingWrites(.init())
         try pending.take("life", "1", .lifetime(endsMs: 5000))
         try pending.take("moment", "1", .moment(ms: 5000))
-        try pending.take("short", "1", .lifetime(endsMs: 900))
-        #expect(pending.flight(atMs: 1000) == ["SET life 1 PX 4000", "SET moment 1 PXAT 5000", "UNLINK short"])
+        try pending.take("short", "1", .lifetime(endsMs: 999))
+        // As Redis counts, it is there to the end of the millisecond.
+        try pending.take("last", "1", .lifetime(endsMs: 1000))
+        #expect(
+            pending.flight(atMs: 1000) == [
+                "SET life 1 PX 4000", "SET moment 1 PXAT 5000", "UNLINK short", "SET last 1 PX 1",
+            ])
     }
 
     @Test func commandsAreGroupedByDatabase() throws {

@@ -17,6 +17,8 @@ final class KeyHistory: Sendable {
         let sent: Int
         /// Whether it may remove the key instead.
         fileprivate(set) var mayEmpty = false
+        /// Nobody was told that it was carried out.
+        fileprivate(set) var hasFailed = false
         /// When it is known to have been carried out; `max` while unknown.
         fileprivate(set) var effective = Int.max
         /// From when on a client of the proxy is owed it.
@@ -108,11 +110,13 @@ final class KeyHistory: Sendable {
         }
     }
 
-    /// The connection was lost before the reply came. Whether it was carried out nobody knows, but not much later than now.
+    /// The connection was lost before the reply came, or that was an error. Whether it was carried out nobody knows, but not
+    /// much later than now.
     func fail(_ number: Int, removes: Bool = false, at now: Int = now) {
         let latest = now + 1_000_000_000
         state.withLock { state in
             guard let place = Self.place(of: number, removes, state.events) else { return }
+            state.events[place].hasFailed = true
             state.events[place].effective = min(state.events[place].effective, latest)
         }
     }
@@ -178,7 +182,7 @@ final class KeyHistory: Sendable {
     }
 
     private static func owed(_ event: Event, _ question: Question) -> Bool {
-        if let own = question.after, event.value == own { return true }
+        if let own = question.after, event.value == own, !event.hasFailed { return true }
         return due(event, question) <= question.asked
     }
 
@@ -190,4 +194,9 @@ final class KeyHistory: Sendable {
     private static func since(_ event: Event, _ question: Question) -> Double {
         Double(question.asked - min(question.asked, due(event, question))) / 1e6
     }
+}
+
+extension KeyHistory: CustomStringConvertible {
+    /// What has happened lately, for somebody who asks why an answer was a violation.
+    var description: String { state.withLock { $0.events.suffix(12).map { "    \($0)" }.joined(separator: "\n") } }
 }

@@ -62,6 +62,14 @@ import Testing
         #expect(judge(own, asked: 30, told: 40, after: own) == nil)
     }
 
+    @Test func nobodyIsOwedAnOwnWriteThatWasAnsweredWithAnError() {
+        let first = write(10, 20)
+        let own = history.begin(at: 30)
+        history.fail(own, at: 35)
+        #expect(judge(first, asked: 30, told: 40, after: own) == nil)
+        #expect(judge(own, asked: 30, told: 40, after: own) == nil)
+    }
+
     @Test func whatFailedMayHaveBeenCarriedOutSoonOrNever() {
         let first = write(10, 20)
         let lost = history.begin(at: 30)

@@ -23,9 +23,7 @@ import Testing
 
     @Test(.timeLimit(.minutes(60)), arguments: ProxyVariant.allAndBehind)
     func noAnswerIsOlderThanPromised(_ variant: ProxyVariant) async throws {
-        // Writing behind still breaks the promise about once in 300,000 operations, for a few milliseconds, and nobody knows
-        // why: `make soak` shows it.
-        let operations = ProofSettings.count("TEST_STALENESS_OPERATIONS", default: variant.isBehind ? 6000 : 20_000)
+        let operations = ProofSettings.count("TEST_STALENESS_OPERATIONS", default: 20_000)
         let seed = ProofSettings.seed
         let proxy = try await ProxyUnderTest.start(variant)
         let (keys, log) = (Self.keys(), StalenessClient.Log())
