@@ -35,9 +35,9 @@ enum RedisProxyBenchmark {
 
     /// Who sends what.
     private enum Load {
-        /// `redis-benchmark`, GETs.
-        case benchmark
-        /// Our own generator.
+        /// `redis-benchmark` with one of its tests, on uniformly random keys.
+        case benchmark(String, keys: Int)
+        /// Our own generator, for what that cannot do.
         case own(RedisDeck)
     }
 
@@ -56,14 +56,15 @@ enum RedisProxyBenchmark {
         let theirs = try await RedisPeer.nutcracker(redis)
         let hot = [direct, ours, theirs]
         try warm(ours)
+        let gets = Load.benchmark("get", keys: keys)
         let mixed = RedisDeck.random(keys: keys, writes: 0.1)
         let hits = try await compare(
             hot,
             [
-                Scenario(name: "hits, pipeline 1", load: .benchmark, pipeline: 1, goal: .ofDirect(1)),
-                Scenario(name: "hits, pipeline 16", load: .benchmark, pipeline: 16, goal: .ofDirect(1.5)),
-                Scenario(name: "hits, pipeline 64", load: .benchmark, pipeline: 64, goal: .ofDirect(2)),
-                Scenario(name: "hits, 1 client", load: .benchmark, clients: 1, pipeline: 1),
+                Scenario(name: "hits, pipeline 1", load: gets, pipeline: 1, goal: .ofDirect(1)),
+                Scenario(name: "hits, pipeline 16", load: gets, pipeline: 16, goal: .ofDirect(1.5)),
+                Scenario(name: "hits, pipeline 64", load: gets, pipeline: 64, goal: .ofDirect(2)),
+                Scenario(name: "hits, 1 client", load: gets, clients: 1, pipeline: 1),
                 Scenario(name: "90 % GET, 10 % SET, pipeline 1", load: .own(mixed), pipeline: 1),
                 Scenario(name: "90 % GET, 10 % SET, pipeline 16", load: .own(mixed), pipeline: 16),
             ])
@@ -71,7 +72,7 @@ enum RedisProxyBenchmark {
         let resident = hot.map { "\($0.name) \(megabytes(ProcessUsage.residentBytes($0.pid)))" }
         print("resident memory after that (direct: Redis itself): \(resident.joined(separator: ", "))\n")
 
-        let reads = Load.own(.random(keys: manyKeys, writes: 0))
+        let reads = Load.benchmark("get", keys: manyKeys)
         let small = try await RedisPeer.outrigger(redis, settings: ["--cache.max-bytes=65536"])
         var passing = try await compare(
             [direct, small, theirs],
@@ -80,7 +81,7 @@ enum RedisProxyBenchmark {
                 Scenario(name: "misses, pipeline 16", load: reads, pipeline: 16, goal: .ofTwemproxy(1.2)),
             ])
         await small.stop()
-        let writes = Load.own(.random(keys: keys, writes: 1))
+        let writes = Load.benchmark("set", keys: keys)
         try await ours.set("cache", false)
         passing += try await compare(
             hot,
@@ -107,7 +108,7 @@ enum RedisProxyBenchmark {
         let ours = try await RedisPeer.outrigger(redis, at: relay.port)
         let theirs = try await RedisPeer.nutcracker(redis, at: relay.port)
         let all = [direct, ours, theirs]
-        let reads = Load.own(.random(keys: keys, writes: 0))
+        let reads = Load.benchmark("get", keys: keys)
         try warm(ours)
         let title = "\(distance.seconds * 1000) ms to Redis and back"
         let hits = try await compare(all, [Scenario(name: "hits, 1 client", load: reads, clients: 1, pipeline: 1)])
@@ -203,10 +204,10 @@ enum RedisProxyBenchmark {
             return numbers(
                 peer, since: before, operations: result.operations, rate: result.rate,
                 p50: result.latencies.quantile(0.5), p99: result.latencies.quantile(0.99))
-        case .benchmark:
+        case .benchmark(let test, let keys):
             let operations = max(1000, Int(rate * duration.seconds))
             let before = peer.cpuNanoseconds
-            let line = try await redisBenchmark(peer, scenario, operations: operations)
+            let line = try await redisBenchmark(peer, scenario, test, keys, operations: operations)
             return numbers(
                 peer, since: before, operations: operations, rate: line[0], p50: line[3] * 1000, p99: line[5] * 1000)
         }
@@ -224,16 +225,17 @@ enum RedisProxyBenchmark {
     }
 
     /// - Returns: operations a second, then the average, least, median, 95th, 99th percentile and greatest latency in ms.
-    private static func redisBenchmark(_ peer: RedisPeer, _ scenario: Scenario, operations: Int) async throws
-        -> [Double]
-    {
+    private static func redisBenchmark(
+        _ peer: RedisPeer, _ scenario: Scenario, _ test: String, _ keys: Int, operations: Int
+    ) async throws -> [Double] {
         let page = try await LocalServer.run(
             "redis-benchmark",
             [
-                "-h", "127.0.0.1", "-p", "\(peer.port)", "--csv", "-t", "get", "-r", "\(keys)", "-c",
-                "\(scenario.clients)", "-P", "\(scenario.pipeline)", "-n", "\(operations)",
+                "-h", "127.0.0.1", "-p", "\(peer.port)", "--csv", "-t", test, "-r", "\(keys)", "-d",
+                "\(RedisDeck.valueBytes)", "-c", "\(scenario.clients)", "-P", "\(scenario.pipeline)", "-n",
+                "\(operations)",
             ], folder: try TemporaryFolder("outrigger-bench"))
-        let line = page.split(separator: "\n").last { $0.hasPrefix("\"GET\"") } ?? ""
+        let line = page.split(separator: "\n").last { $0.hasPrefix("\"\(test.uppercased())\"") } ?? ""
         let numbers = line.split(separator: ",").dropFirst().compactMap { Double($0.filter { $0 != "\"" }) }
         guard numbers.count == 7 else { throw RedisClient.Failure(description: "redis-benchmark said: \(page)") }
         return numbers

@@ -366,7 +366,7 @@ struct PendingWrites: Sendable {
         return nowMs - departure.nowMs > Self.latenessMs + (end - departure.wallMs) / 100
     }
 
-    private static let latenessMs = 4
+    private static let latenessMs = 2
 
     /// Somebody has reached Redis: no need to leave it alone any longer.
     mutating func redisIsBack(nowMs: Int) { backoff?.untilMs = nowMs }

@@ -37,6 +37,9 @@ public final class EventLoop: @unchecked Sendable {
     /// Nanoseconds on the `MonotonicClock` when the loop last woke. Only for the loop's thread.
     public private(set) var nowNs = MonotonicClock.nowNs
     public var nowMs: Int { nowNs / 1_000_000 }
+    /// With more, those who answer would have nothing to do until the last who ask were read; with fewer, less goes in one
+    /// call.
+    private static let eventsAtOnce = 16
     /// Where connections read to, one after the other.
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
 
@@ -100,7 +103,7 @@ public final class EventLoop: @unchecked Sendable {
     }
 
     private func run() {
-        var events = [epoll_event](repeating: epoll_event(), count: 256)
+        var events = [epoll_event](repeating: epoll_event(), count: Self.eventsAtOnce)
         while !isEnding {
             let count = epoll_wait(epoll, &events, Int32(events.count), timers.pauseMs(nowMs: MonotonicClock.nowMs))
             nowNs = MonotonicClock.nowNs
