@@ -17,17 +17,17 @@ enum Benchmarks {
         ("cache-memory", "what an entry costs beside its key and value", CacheBenchmark.memory),
     ]
 
+    /// What a benchmark starts this program again for.
+    private static let parts: [(argument: String, run: @Sendable (Substring) throws -> Void)] = [
+        (RulesBenchmark.evaluationsOnly, { try RulesBenchmark.evaluate(Int($0) ?? 1) }),
+        (DelayRelay.argument, DelayRelay.serve),
+        (CannedServer.argument, CannedServer.serve),
+    ]
+
     static func main() async {
         let wanted = CommandLine.arguments.dropFirst()
-        if let word = wanted.first, word.hasPrefix(RulesBenchmark.evaluationsOnly) {
-            do { try RulesBenchmark.evaluate(Int(word.dropFirst(RulesBenchmark.evaluationsOnly.count)) ?? 1) } catch {
-                print("\(word): \(error)")
-                exit(1)
-            }
-            return
-        }
-        if let word = wanted.first, word.hasPrefix(DelayRelay.argument) {
-            do { try DelayRelay.serve(word.dropFirst(DelayRelay.argument.count)) } catch {
+        if let word = wanted.first, let part = parts.first(where: { word.hasPrefix($0.argument) }) {
+            do { try part.run(word.dropFirst(part.argument.count)) } catch {
                 print("\(word): \(error)")
                 exit(1)
             }

@@ -25,6 +25,8 @@ struct PeerRow {
     let direct: PeerNumbers
     let outrigger: PeerNumbers
     let twemproxy: PeerNumbers
+    /// Of what answers without looking; nil where that was not measured.
+    let canned: PeerNumbers?
     let goal: Goal?
 
     /// Outrigger's rate as a multiple of another's, at least.
@@ -51,6 +53,22 @@ struct PeerRow {
             }
         }
         print("")
+        let bounded = rows.filter { $0.canned != nil }
+        guard !bounded.isEmpty else { return }
+        print(
+            "| \(title), operations a second | outrigger | a server that sends canned replies | ÷ that | that ÷ direct |"
+        )
+        print("|---|---|---|---|---|")
+        for row in bounded { row.printBound() }
+        print("")
+    }
+
+    /// How near it comes to what the client can be answered at all, and how near that is to Redis.
+    private func printBound() {
+        guard let canned else { return }
+        let rates = [outrigger, canned].map { Comparison.grouped($0.rate) }
+        let ratios = [outrigger.rate / canned.rate, canned.rate / direct.rate].map(Comparison.text)
+        print("| " + ([name] + rates + ratios).joined(separator: " | ") + " |")
     }
 
     private func printCosts(_ what: String, _ text: (PeerNumbers) -> String) {

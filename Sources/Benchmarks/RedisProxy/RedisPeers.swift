@@ -38,6 +38,13 @@ final class RedisPeer {
         RedisPeer(name: "direct", port: port ?? redis.port, proxy: nil, redis: redis, folder: redis.server.folder)
     }
 
+    /// What is no way to Redis, but answers as if it were, without looking.
+    static func canned(_ redis: LocalRedis) async throws -> RedisPeer {
+        let folder = try TemporaryFolder("outrigger-bench")
+        let server = try await CannedServer.start(valueBytes: RedisDeck.valueBytes, folder: folder)
+        return RedisPeer(name: "canned", port: server.port, proxy: server, redis: redis, folder: folder)
+    }
+
     /// - Parameter settings: more arguments of `outrigger serve`.
     static func outrigger(_ redis: LocalRedis, at redisPort: UInt16? = nil, settings: [String] = []) async throws
         -> RedisPeer

@@ -58,12 +58,18 @@ enum RedisProxyBenchmark {
         try warm(ours)
         let gets = Load.benchmark("get", keys: keys)
         let mixed = RedisDeck.random(keys: keys, writes: 0.1)
-        let hits = try await compare(
-            hot,
+        let canned = try await RedisPeer.canned(redis)
+        var hits = try await compare(
+            hot + [canned],
             [
                 Scenario(name: "hits, pipeline 1", load: gets, pipeline: 1, goal: .ofDirect(1)),
                 Scenario(name: "hits, pipeline 16", load: gets, pipeline: 16, goal: .ofDirect(1.5)),
                 Scenario(name: "hits, pipeline 64", load: gets, pipeline: 64, goal: .ofDirect(2)),
+            ])
+        await canned.stop()
+        hits += try await compare(
+            hot,
+            [
                 Scenario(name: "hits, 1 client", load: gets, clients: 1, pipeline: 1),
                 Scenario(name: "90 % GET, 10 % SET, pipeline 1", load: .own(mixed), pipeline: 1),
                 Scenario(name: "90 % GET, 10 % SET, pipeline 16", load: .own(mixed), pipeline: 16),
@@ -186,7 +192,7 @@ enum RedisProxyBenchmark {
             rows.append(
                 PeerRow(
                     name: scenario.name, direct: medians[0], outrigger: medians[1], twemproxy: medians[2],
-                    goal: scenario.goal))
+                    canned: medians.count > 3 ? medians[3] : nil, goal: scenario.goal))
         }
         return rows
     }
