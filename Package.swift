@@ -41,16 +41,19 @@ let package = Package(
             name: "Benchmarks", dependencies: ["CLibraries", "Runtime", "LocalServers", "Metrics", "PromQL", "Cache"],
             swiftSettings: common),
 
-        // A socket, replies and seeded dice for the tests of the Redis proxy.
+        // Seeded dice and a gate, for tests of everything.
+        .target(name: "TestTools", path: "Tests/TestTools", swiftSettings: common),
+        // A socket and replies, for the tests of the Redis proxy.
         .target(
-            name: "RedisTesting", dependencies: ["RedisProxy", "Runtime"], path: "Tests/RedisTesting",
+            name: "RedisTesting", dependencies: ["RedisProxy", "Runtime", "TestTools"], path: "Tests/RedisTesting",
             swiftSettings: common),
-        .testTarget(name: "RuntimeTests", dependencies: ["Runtime", "LocalServers"], swiftSettings: common),
+        .testTarget(
+            name: "RuntimeTests", dependencies: ["Runtime", "LocalServers", "TestTools"], swiftSettings: common),
         .testTarget(name: "LocalServersTests", dependencies: ["LocalServers"], swiftSettings: common),
-        .testTarget(name: "MetricsTests", dependencies: ["Metrics", "Runtime"], swiftSettings: common),
+        .testTarget(name: "MetricsTests", dependencies: ["Metrics", "Runtime", "TestTools"], swiftSettings: common),
         .testTarget(
             name: "SidecarTests",
-            dependencies: ["Sidecar", "Alerting", "LocalServers", "PromQL", "RedisTesting", "Runtime"],
+            dependencies: ["Sidecar", "Alerting", "LocalServers", "PromQL", "RedisTesting", "Runtime", "TestTools"],
             swiftSettings: common),
         .testTarget(
             name: "DatabasesTests", dependencies: ["Databases", "LocalServers", "Runtime"], swiftSettings: common),
@@ -58,16 +61,17 @@ let package = Package(
             name: "CollectorsTests", dependencies: ["Collectors", "Databases", "LocalServers", "Metrics", "Runtime"],
             swiftSettings: common),
         .testTarget(
-            name: "AlertingTests", dependencies: ["Alerting", "PromQL", "LocalServers", "Runtime", "Metrics"],
+            name: "AlertingTests",
+            dependencies: ["Alerting", "PromQL", "LocalServers", "Runtime", "Metrics", "TestTools"],
             swiftSettings: common),
         .testTarget(
-            name: "OperationsTests", dependencies: ["Operations", "LocalServers", "Metrics", "Runtime"],
+            name: "OperationsTests", dependencies: ["Operations", "LocalServers", "Metrics", "Runtime", "TestTools"],
             swiftSettings: common),
         .testTarget(name: "CacheTests", dependencies: ["Cache", "Runtime", "Metrics"], swiftSettings: common),
         .testTarget(
             name: "RedisProxyTests",
-            dependencies: ["RedisProxy", "Cache", "LocalServers", "Metrics", "RedisTesting", "Runtime"],
+            dependencies: ["RedisProxy", "Cache", "LocalServers", "Metrics", "RedisTesting", "Runtime", "TestTools"],
             swiftSettings: common),
-        .testTarget(name: "PromQLTests", dependencies: ["PromQL", "Metrics"], swiftSettings: common),
+        .testTarget(name: "PromQLTests", dependencies: ["PromQL", "Metrics", "TestTools"], swiftSettings: common),
     ]
 )

@@ -1,4 +1,5 @@
 import Runtime
+import TestTools
 import Testing
 
 @testable import Metrics
@@ -16,7 +17,7 @@ import Testing
         .enabled(if: captures.allSatisfy { Files.exists(folder + "/" + $0) }, "no captured scrapes beside the sources"))
     func anHourOfCapturedSeriesTakesAtMostTwoAndAHalfBytesASample() throws {
         var families = try Self.captures.flatMap { Self.families(try Files.readText(Self.folder + "/" + $0)) }
-        var dice = Dice(seed: 1)
+        var dice = Seeded(1)
         let history = History.ofItself()
         for round in 0..<240 as Range<Int64> {
             history.append(Snapshot(families: families), at: 1_800_000_000_000 + round * 15_000)
@@ -32,7 +33,7 @@ import Testing
     }
 
     /// Half of the counters grow, and a fifth of the gauges move, by whole numbers or in their last decimals.
-    private static func move(_ family: inout Family, _ dice: inout Dice) {
+    private static func move(_ family: inout Family, _ dice: inout Seeded) {
         family.samples = family.samples.map { sample in
             let isCounter = family.metric.kind == .counter
             guard sample.value.isFinite, Int.random(in: 0..<10, using: &dice) < (isCounter ? 5 : 2) else {

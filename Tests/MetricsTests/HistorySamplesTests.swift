@@ -1,27 +1,13 @@
+import TestTools
 import Testing
 
 @testable import Metrics
-
-/// A generator with a seed, so that a failure can be repeated.
-struct Dice: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}
 
 /// The kinds of series that a database and its host have, and some that nobody has.
 enum SeriesShape: CaseIterable {
     case constant, steadyCounter, counterWithResets, flickering, seconds, ratio, noise, anyBits, special, hugeNumbers
 
-    func value(_ index: Int, after last: Double, _ dice: inout Dice) -> Double {
+    func value(_ index: Int, after last: Double, _ dice: inout Seeded) -> Double {
         switch self {
         case .constant: 42.5
         case .steadyCounter: last + Double(Int.random(in: 95...105, using: &dice))
@@ -48,7 +34,7 @@ enum SeriesShape: CaseIterable {
 enum Spacing: CaseIterable {
     case even, jittering, gaps, wild
 
-    func step(_ dice: inout Dice) -> Int64 {
+    func step(_ dice: inout Seeded) -> Int64 {
         switch self {
         case .even: 15_000
         case .jittering: 15_000 + Int64.random(in: -40...40, using: &dice)
@@ -91,7 +77,7 @@ struct PlainSamples {
 
     @Test(arguments: cases) func everySampleComesBackBitForBit(_ shape: SeriesShape, _ spacing: Spacing) {
         for seed in 1...6 as ClosedRange<UInt64> {
-            var dice = Dice(seed: seed)
+            var dice = Seeded(seed)
             var samples = SeriesSamples()
             var plain = PlainSamples()
             var time: Int64 = 1_700_000_000_123
@@ -115,7 +101,7 @@ struct PlainSamples {
     }
 
     @Test(arguments: cases) func everyWindowAnswersAsPlainArraysDo(_ shape: SeriesShape, _ spacing: Spacing) {
-        var dice = Dice(seed: 7)
+        var dice = Seeded(7)
         var samples = SeriesSamples()
         var plain = PlainSamples()
         var time: Int64 = 0
@@ -141,7 +127,7 @@ struct PlainSamples {
     }
 
     @Test(arguments: cases) func forgettingTakesFromTheFrontOnly(_ shape: SeriesShape, _ spacing: Spacing) {
-        var dice = Dice(seed: 11)
+        var dice = Seeded(11)
         var samples = SeriesSamples()
         var plain = PlainSamples()
         var time: Int64 = 0

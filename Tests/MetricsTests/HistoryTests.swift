@@ -1,3 +1,4 @@
+import TestTools
 import Testing
 
 @testable import Metrics
@@ -85,7 +86,7 @@ extension History {
 
     @Test(arguments: 1...8 as ClosedRange<UInt64>) func anyOrderOfSamplesFindsItsSeries(_ seed: UInt64) {
         let history = History.ofItself()
-        var dice = Dice(seed: seed)
+        var dice = Seeded(seed)
         var expected: [Int: [String]] = [:]
         var present: Set<Int> = []
         for round in 1...40 as ClosedRange<Int64> {
@@ -273,7 +274,7 @@ extension History {
         let limit = 80_000
         let history = History.ofItself(limitBytes: limit)
         history.setRetention(["requests_total": .seconds(86_400)])
-        var dice = Dice(seed: 3)
+        var dice = Seeded(3)
         var family = Family(lag)
         for round in 0..<5000 as Range<Int64> {
             family.samples = (0..<20).map { Sample(Labels(["id": "\($0)"]), Double.random(in: 0...1, using: &dice)) }

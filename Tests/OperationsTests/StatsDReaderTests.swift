@@ -1,4 +1,5 @@
 import Metrics
+import TestTools
 import Testing
 
 @testable import Operations
@@ -107,7 +108,7 @@ private func read(_ packet: [UInt8]) -> [String] {
 
     /// Every sample that is reported lies inside the packet, whatever the bytes.
     @Test func noiseIsReadToItsEnd() {
-        var random = SplitMix(state: 11)
+        var random = Seeded(11)
         let letters = Array("a:1|c\n|@#,_e{}scmgh.d+-9 e\r".utf8)
         for _ in 0..<20_000 {
             let length = Int(random.next() % 60)
@@ -129,7 +130,7 @@ private func read(_ packet: [UInt8]) -> [String] {
     }
 
     @Test func numbersEqualWhatSwiftReads() {
-        var random = SplitMix(state: 5)
+        var random = Seeded(5)
         for _ in 0..<20_000 {
             let digits = String(random.next() % 10_000_000_000)
             let point = Int(random.next() % UInt64(digits.count + 1))
@@ -145,18 +146,5 @@ private func read(_ packet: [UInt8]) -> [String] {
             let bytes = Array(text.utf8)
             #expect(DecimalReader.read(bytes.span, 0..<bytes.count) == Double(text))
         }
-    }
-}
-
-/// A generator with a seed, so that a failure can be repeated (Steele, Lea, Flood, 2014).
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
     }
 }

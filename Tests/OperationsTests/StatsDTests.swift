@@ -1,5 +1,6 @@
 import Metrics
 import Runtime
+import TestTools
 import Testing
 
 @testable import Operations
@@ -191,7 +192,7 @@ import Testing
 
 @Suite struct UniqueCountTests {
     @Test func fewMembersAreExactAndManyNearlySo() {
-        var random = SplitMix(state: 3)
+        var random = Seeded(3)
         var count = UniqueCount()
         for _ in 0..<500 { count.insert(random.next()) }
         #expect(count.count == 500)

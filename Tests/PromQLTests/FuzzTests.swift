@@ -1,6 +1,7 @@
 import Foundation
 import Metrics
 import PromQL
+import TestTools
 import Testing
 
 @Suite struct FuzzTests {
@@ -23,12 +24,10 @@ import Testing
         })
 
     /// `TEST_FUZZ` sets how many.
-    private static var rounds: Int {
-        ProcessInfo.processInfo.environment["TEST_FUZZ"].flatMap { Int($0) } ?? 4000
-    }
+    private static let rounds = Seeded.rounds(default: 4000)
 
     @Test func randomTextsAreReadOrRefusedWithAPlaceInThem() {
-        var random = SeededRandom(3)
+        var random = Seeded(3)
         for _ in 0..<Self.rounds {
             let text = (0..<Int.random(in: 1...14, using: &random)).map { _ in
                 Self.pieces.randomElement(using: &random)!
@@ -49,7 +48,7 @@ import Testing
 
     /// Expressions that are right by construction: they print, read back the same, and evaluate to something.
     @Test func randomExpressionsReadBackAndEvaluate() throws {
-        var random = SeededRandom(11)
+        var random = Seeded(11)
         for _ in 0..<Self.rounds / 4 {
             let text = vector(depth: 4, &random)
             check(try Query(text))
@@ -72,7 +71,7 @@ import Testing
         }
     }
 
-    private func vector(depth: Int, _ random: inout SeededRandom) -> String {
+    private func vector(depth: Int, _ random: inout Seeded) -> String {
         guard depth > 0 else { return ["up", "x_total{i=\"1\"}", "{i!=\"9\",i!=\"\"}"].randomElement(using: &random)! }
         let inner = vector(depth: depth - 1, &random)
         let other = vector(depth: depth - 2, &random)
@@ -91,20 +90,5 @@ import Testing
         case 11: return "quantile(0.5, \(inner)) or \(other)"
         default: return "2 ^ (\(inner))"
         }
-    }
-}
-
-/// Chance that comes out the same every time.
-struct SeededRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

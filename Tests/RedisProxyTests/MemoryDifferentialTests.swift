@@ -1,6 +1,7 @@
 import LocalServers
 import RedisTesting
 import Runtime
+import TestTools
 import Testing
 
 @testable import RedisProxy
@@ -13,7 +14,7 @@ import Testing
         let memory = MemoryRedis()
         var random = Seeded(seed)
         var (database, wrong) = (0, 0)
-        for turn in 0..<(Environment.current["TEST_FUZZ"].flatMap { Int($0) } ?? 12_000) where wrong < 5 {
+        for turn in 0..<Seeded.rounds(default: 12_000) where wrong < 5 {
             let words = randomCommand(turn, &random)
             let theirs = Reply(try real.ask(words.map { Array($0.utf8) }))
             var reply: [UInt8] = []

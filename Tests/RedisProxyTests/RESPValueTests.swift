@@ -1,5 +1,6 @@
 import RedisProxy
 import RedisTesting
+import TestTools
 import Testing
 
 @Suite struct RESPValueTests {

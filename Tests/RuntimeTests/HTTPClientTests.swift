@@ -1,6 +1,7 @@
 import Foundation
 import Runtime
 import Synchronization
+import TestTools
 import Testing
 
 @Suite struct HTTPClientTests {

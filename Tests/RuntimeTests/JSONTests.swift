@@ -1,4 +1,5 @@
 import Runtime
+import TestTools
 import Testing
 
 @Suite struct JSONTests {
@@ -76,7 +77,7 @@ import Testing
     }
 
     @Test func whatWasWrittenIsReadTheSame() throws {
-        var random = SplitMix(state: 7)
+        var random = Seeded(7)
         for _ in 0..<2_000 {
             let value = random.value(depth: 0)
             var writer = JSONWriter()
@@ -86,7 +87,7 @@ import Testing
     }
 
     @Test func brokenDocumentsNeverTrapTheReader() throws {
-        var random = SplitMix(state: 11)
+        var random = Seeded(11)
         for _ in 0..<5_000 {
             var writer = JSONWriter()
             writer.value(random.value(depth: 0))
@@ -109,18 +110,8 @@ import Testing
 }
 
 /// Random documents from a seed, so that a failure can be repeated.
-private struct SplitMix {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func value(depth: Int) -> JSON {
+extension Seeded {
+    fileprivate mutating func value(depth: Int) -> JSON {
         switch next() % (depth > 4 ? 5 : 7) {
         case 0: return .null
         case 1: return .bool(next() % 2 == 0)

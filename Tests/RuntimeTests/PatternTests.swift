@@ -1,5 +1,6 @@
 import Foundation
 import Runtime
+import TestTools
 import Testing
 
 @Suite struct PatternTests {
@@ -78,8 +79,8 @@ import Testing
 
     /// Random expressions and texts, with Foundation's matcher as the judge. `TEST_FUZZ` sets how many.
     @Test func randomExpressionsMatchAsElsewhere() throws {
-        var random = Dice(seed: 20_26)
-        for _ in 0..<Dice.rounds(default: 500) {
+        var random = Seeded(20_26)
+        for _ in 0..<Seeded.rounds(default: 500) {
             let expression = random.expression(depth: 3)
             let text = random.text(of: ["a", "b", "c", "é", "\n", "😀"], upTo: 8)
             let pattern = try Pattern(expression)
@@ -101,12 +102,12 @@ import Testing
 
     /// Random bytes between what has a meaning: nothing but an answer or an error may come of it.
     @Test func randomTextsAreReadOrRefused() {
-        var random = Dice(seed: 7)
+        var random = Seeded(7)
         let pieces = [
             "(", ")", "[", "]", "{", "}", "*", "+", "?", "|", "\\", "^", "$", ".", "a", "9", ",", "-", ":",
             "(?i", "[[:alpha:]]", "\\pL", "\\x{", "é", "\\Q", "\\E", "{2,3}", "(?P<n>",
         ]
-        for _ in 0..<Dice.rounds(default: 500) {
+        for _ in 0..<Seeded.rounds(default: 500) {
             let expression = random.text(of: pieces, upTo: 12)
             guard let pattern = try? Pattern(expression) else { continue }
             _ = pattern.matches("aé9")
@@ -115,30 +116,12 @@ import Testing
     }
 }
 
-/// Chance that comes out the same every time.
-struct Dice: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    static func rounds(default count: Int) -> Int {
-        ProcessInfo.processInfo.environment["TEST_FUZZ"].flatMap { Int($0) } ?? count
-    }
-
-    mutating func next() -> UInt64 {
-        // SplitMix64.
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func text(of pieces: [String], upTo count: Int) -> String {
+extension Seeded {
+    fileprivate mutating func text(of pieces: [String], upTo count: Int) -> String {
         (0..<Int.random(in: 0...count, using: &self)).map { _ in pieces.randomElement(using: &self)! }.joined()
     }
 
-    mutating func expression(depth: Int) -> String {
+    fileprivate mutating func expression(depth: Int) -> String {
         let atoms = ["a", "b", "c", "é", ".", "[ab]", "[^b]", "[a-cé]", "\\n", "😀"]
         guard depth > 0 else { return atoms.randomElement(using: &self)! }
         switch Int.random(in: 0..<8, using: &self) {

@@ -2,6 +2,7 @@ import Foundation
 import Metrics
 import Runtime
 import Synchronization
+import TestTools
 import Testing
 
 @testable import Alerting

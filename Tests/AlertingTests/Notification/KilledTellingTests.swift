@@ -1,5 +1,6 @@
 import Metrics
 import Runtime
+import TestTools
 import Testing
 
 @testable import Alerting
@@ -287,7 +288,7 @@ private struct Lives {
 
     /// Whatever happens when, the consumer hears of each beginning and each end in turn, and in the end how things are.
     @Test(arguments: 0..<8) func whateverIsCutShortTheStoryIsOne(_ seed: UInt64) throws {
-        var random = SplitMix(state: seed)
+        var random = Seeded(seed)
         for _ in 0..<40 {
             var lives = Lives()
             /// What a ruler has on disk: the beginning of A, or its last end.
@@ -340,18 +341,5 @@ private struct Lives {
                 #expect(lives.heard.last?.hasPrefix("/") ?? true)
             }
         }
-    }
-}
-
-/// Vigna's generator, so that a failure can be had again.
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
     }
 }

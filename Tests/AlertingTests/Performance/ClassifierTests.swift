@@ -2,6 +2,7 @@ import Glibc
 import Metrics
 import PromQL
 import Runtime
+import TestTools
 import Testing
 
 @testable import Alerting
@@ -44,7 +45,7 @@ import Testing
     }
 
     @Test func ofEveryIndicatorAWorseValueNeverGivesABetterLevelOrScore() {
-        var random = SeededRandom(seed: 20_261_124)
+        var random = Seeded(20_261_124)
         for indicator in Indicator.table(PerformanceSettings()) {
             let scale = indicator.scale
             for _ in 0..<500 {
@@ -177,7 +178,7 @@ import Testing
 
     /// After the same history, however wild.
     @Test func fromThereOnAWorseInputNeverGivesABetterLevel() {
-        var random = SeededRandom(seed: 20_261_128)
+        var random = Seeded(20_261_128)
         let levels = PerformanceLevel.allCases.filter { $0 != .unknown }
         for _ in 0..<3000 {
             var level = LevelHold(at: start)

@@ -2,6 +2,7 @@ import Alerting
 import Metrics
 import PromQL
 import Runtime
+import TestTools
 import Testing
 
 @Suite struct RuleFileTests {
@@ -225,8 +226,8 @@ import Testing
 
     /// Damaged files are refused or read, and nothing else happens. `TEST_FUZZ` sets how many.
     @Test func noFileBringsTheLoaderDown() {
-        let rounds = Environment.current["TEST_FUZZ"].flatMap { Int($0) } ?? 4000
-        var random = SeededRandom(seed: 20_261_121)
+        let rounds = Seeded.rounds(default: 4000)
+        var random = Seeded(20_261_121)
         let words = [
             "{{", "}}", "*x", "&x ", ": ", "- ", "\n", "  ", "[", "]", "{", "}", "\"", "'", "|", ">-", "<<: ", "~",
             "9223372036854775808", "1e999", "5m", "groups", "rules", "expr", "\u{0}", "\u{FFFD}", "(", ")", "!!binary ",
@@ -256,21 +257,5 @@ import Testing
             }
         }
         #expect(refused > rounds / 4 && refused < rounds)
-    }
-}
-
-/// SplitMix64: the same numbers in every run.
-struct SeededRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = (state ^ state >> 30) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ mixed >> 31
     }
 }

@@ -1,5 +1,6 @@
 import LocalServers
 import RedisTesting
+import TestTools
 import Testing
 
 @testable import RedisProxy

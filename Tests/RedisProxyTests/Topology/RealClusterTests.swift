@@ -1,6 +1,7 @@
 import LocalServers
 import RedisTesting
 import Runtime
+import TestTools
 import Testing
 
 @testable import RedisProxy

@@ -1,4 +1,5 @@
 import RedisTesting
+import TestTools
 import Testing
 
 @testable import RedisProxy

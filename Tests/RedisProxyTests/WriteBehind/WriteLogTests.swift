@@ -1,5 +1,6 @@
 import RedisTesting
 import Runtime
+import TestTools
 import Testing
 
 @testable import RedisProxy

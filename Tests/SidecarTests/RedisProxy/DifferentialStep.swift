@@ -1,4 +1,5 @@
 import RedisTesting
+import TestTools
 
 /// One step of the differential fuzzer, complete in itself, so that a run can be repeated without what came before.
 struct DifferentialStep: Sendable, CustomStringConvertible {

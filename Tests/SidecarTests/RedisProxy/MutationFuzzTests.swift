@@ -1,6 +1,7 @@
 import LocalServers
 import RedisTesting
 import Runtime
+import TestTools
 import Testing
 
 /// Valid commands with some bytes changed are answered as a plain Redis answers them, up to the error that closes.

@@ -1,4 +1,5 @@
 import RedisTesting
+import TestTools
 
 /// A command with its words, and how it is to be written.
 struct Invocation: Sendable {

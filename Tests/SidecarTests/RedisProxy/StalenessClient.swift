@@ -1,6 +1,7 @@
 import RedisTesting
 import Runtime
 import Synchronization
+import TestTools
 
 /// One reader and writer of versioned keys, who holds every answer against the keys' histories.
 final class StalenessClient {

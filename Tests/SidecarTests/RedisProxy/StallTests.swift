@@ -3,6 +3,7 @@ import LocalServers
 import RedisTesting
 import Runtime
 import Synchronization
+import TestTools
 import Testing
 
 /// Whatever befalls Redis, a client of the proxy is answered or its connection closes, in time.

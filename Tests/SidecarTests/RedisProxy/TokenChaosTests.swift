@@ -2,6 +2,7 @@ import LocalServers
 import RedisTesting
 import Runtime
 import Synchronization
+import TestTools
 import Testing
 
 /// Clients whose every reply tells whose it is, and who leave in every way there is while replies are under way. No reply

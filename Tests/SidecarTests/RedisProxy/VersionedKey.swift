@@ -1,5 +1,6 @@
 import RedisTesting
 import Runtime
+import TestTools
 
 /// A key whose value tells which write it came from, the ways to write and to read it, and its history.
 struct VersionedKey: Sendable {

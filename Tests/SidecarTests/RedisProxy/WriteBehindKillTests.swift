@@ -3,6 +3,7 @@ import LocalServers
 import RedisTesting
 import Runtime
 import Synchronization
+import TestTools
 import Testing
 
 /// `kill -9` of the sidecar and of Redis at random moments, while clients write: every acknowledged write is there at the

@@ -1,7 +1,7 @@
 import Synchronization
 
 /// Holds whoever waits until it is opened, so that a test decides how long a server stays stuck.
-final class Gate: Sendable {
+package final class Gate: Sendable {
     private enum State {
         case closed([CheckedContinuation<Void, Never>])
         case open
@@ -9,7 +9,9 @@ final class Gate: Sendable {
 
     private let state = Mutex(State.closed([]))
 
-    func wait() async {
+    package init() {}
+
+    package func wait() async {
         await withCheckedContinuation { continuation in
             let isOpen = state.withLock { state in
                 guard case .closed(let waiting) = state else { return true }
@@ -20,7 +22,7 @@ final class Gate: Sendable {
         }
     }
 
-    func open() {
+    package func open() {
         let waiting = state.withLock { state in
             guard case .closed(let waiting) = state else { return [CheckedContinuation<Void, Never>]() }
             state = .open

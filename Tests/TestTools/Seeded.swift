@@ -1,8 +1,15 @@
+import Foundation
+
 /// Random numbers that are the same for the same seed (SplitMix64, Steele et al., 2014).
 package struct Seeded: RandomNumberGenerator {
     private var state: UInt64
 
     package init(_ seed: UInt64) { state = seed }
+
+    /// How many inputs a fuzzer is to try: what `TEST_FUZZ` says, or else the default.
+    package static func rounds(default count: Int) -> Int {
+        ProcessInfo.processInfo.environment["TEST_FUZZ"].flatMap { Int($0) } ?? count
+    }
 
     package mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
@@ -16,12 +23,7 @@ package struct Seeded: RandomNumberGenerator {
         (0..<Int.random(in: 0...most, using: &self)).map { _ in UInt8.random(in: 0...255, using: &self) }
     }
 
-    /// A byte that a parser of RESP may stumble over, or any.
-    package mutating func protocolByte() -> UInt8 {
-        let telling = Array("*$+-:_%~>,#=!(|?\r\n\"'\\ 0123456789".utf8)
-        return Bool.random(using: &self)
-            ? telling.randomElement(using: &self) ?? 0 : UInt8.random(in: 0...255, using: &self)
-    }
+    package mutating func below(_ bound: Int) -> Int { Int.random(in: 0..<bound, using: &self) }
 
     package mutating func chance(_ share: Double) -> Bool { Double.random(in: 0..<1, using: &self) < share }
 
