@@ -28,6 +28,7 @@ TEST :=
 # These keep both cores busy, and would make others late that look at the clock: they come last, two at once.
 PROOFS := RedisProxy(Differential|Staleness|TokenChaos|MutationFuzz|ProtocolAbuse|Stall|Outage|RealClient)Tests|WriteBehindKillTests
 ROUNDS := 5000000
+SEED := $(shell date +%s)
 
 .PHONY: help run build test bench soak format packages-build packages-demo packages-test packages-bench clean
 
@@ -52,7 +53,7 @@ bench: packages-demo packages-test packages-bench build ## measure beside the to
 
 soak: packages-build packages-demo packages-test ## the fuzzers with a thousand times the inputs, and the kills, for hours
 	swift build --build-tests
-	TEST_FUZZ=$(ROUNDS) TEST_KILLS=1000 TEST_DIFFERENTIAL_SECONDS=600 \
+	TEST_FUZZ=$(ROUNDS) TEST_SEED=$(SEED) TEST_KILLS=1000 TEST_DIFFERENTIAL_SECONDS=600 \
 		swift test --skip-build --filter 'Fuzz|PatternTests|RuleFileTests|AlertKillTests|AlertDifferentialTests' \
 		--skip RedisProxyMutationFuzzTests
 	TEST_KILLS=200 swift test --skip-build --filter WriteBehindKillTests

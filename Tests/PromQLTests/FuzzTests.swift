@@ -27,7 +27,7 @@ import Testing
     private static let rounds = Seeded.rounds(default: 4000)
 
     @Test func randomTextsAreReadOrRefusedWithAPlaceInThem() {
-        var random = Seeded(3)
+        var random = Seeded(fuzzing: 3)
         for _ in 0..<Self.rounds {
             let text = (0..<Int.random(in: 1...14, using: &random)).map { _ in
                 Self.pieces.randomElement(using: &random)!
@@ -48,7 +48,7 @@ import Testing
 
     /// Expressions that are right by construction: they print, read back the same, and evaluate to something.
     @Test func randomExpressionsReadBackAndEvaluate() throws {
-        var random = Seeded(11)
+        var random = Seeded(fuzzing: 11)
         for _ in 0..<Self.rounds / 4 {
             let text = vector(depth: 4, &random)
             check(try Query(text))

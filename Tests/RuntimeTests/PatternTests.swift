@@ -79,7 +79,7 @@ import Testing
 
     /// Random expressions and texts, with Foundation's matcher as the judge. `TEST_FUZZ` sets how many.
     @Test func randomExpressionsMatchAsElsewhere() throws {
-        var random = Seeded(20_26)
+        var random = Seeded(fuzzing: 20_26)
         for _ in 0..<Seeded.rounds(default: 500) {
             let expression = random.expression(depth: 3)
             let text = random.text(of: ["a", "b", "c", "é", "\n", "😀"], upTo: 8)
@@ -102,7 +102,7 @@ import Testing
 
     /// Random bytes between what has a meaning: nothing but an answer or an error may come of it.
     @Test func randomTextsAreReadOrRefused() {
-        var random = Seeded(7)
+        var random = Seeded(fuzzing: 7)
         let pieces = [
             "(", ")", "[", "]", "{", "}", "*", "+", "?", "|", "\\", "^", "$", ".", "a", "9", ",", "-", ":",
             "(?i", "[[:alpha:]]", "\\pL", "\\x{", "é", "\\Q", "\\E", "{2,3}", "(?P<n>",

@@ -6,6 +6,12 @@ package struct Seeded: RandomNumberGenerator {
 
     package init(_ seed: UInt64) { state = seed }
 
+    /// For a fuzzer: `TEST_SEED`, where that is set, leads to other inputs.
+    package init(fuzzing seed: UInt64) {
+        let other = ProcessInfo.processInfo.environment["TEST_SEED"].flatMap { UInt64($0) } ?? 0
+        self.init(seed ^ other &* 0x9E37_79B9_7F4A_7C15)
+    }
+
     /// How many inputs a fuzzer is to try: what `TEST_FUZZ` says, or else the default.
     package static func rounds(default count: Int) -> Int {
         ProcessInfo.processInfo.environment["TEST_FUZZ"].flatMap { Int($0) } ?? count

@@ -227,7 +227,7 @@ import Testing
     /// Damaged files are refused or read, and nothing else happens. `TEST_FUZZ` sets how many.
     @Test func noFileBringsTheLoaderDown() {
         let rounds = Seeded.rounds(default: 4000)
-        var random = Seeded(20_261_121)
+        var random = Seeded(fuzzing: 20_261_121)
         let words = [
             "{{", "}}", "*x", "&x ", ": ", "- ", "\n", "  ", "[", "]", "{", "}", "\"", "'", "|", ">-", "<<: ", "~",
             "9223372036854775808", "1e999", "5m", "groups", "rules", "expr", "\u{0}", "\u{FFFD}", "(", ")", "!!binary ",
