@@ -337,16 +337,19 @@ final class Relay: @unchecked Sendable {
 
     /// A write is about to be passed on.
     func writeSent(_ settlement: Settlement, _ command: Command?, _ identity: Identity) {
-        guard through != nil, let local = reader?.local, case .key(let key) = settlement, command?.family == .string,
-            identity.mayShareLocalLevel, features.isOn(.cache, for: key.span),
-            local.cache.classes[local.cache.cacheClass(for: key.span).index].writeMode == .through
+        guard through != nil, let local = reader?.local, command?.family == .string, identity.mayShareLocalLevel
         else { return }
-        through?.sent(key, identity)
+        for key in settlement.keys where features.isOn(.cache, for: key.span) {
+            let id = local.cache.cacheClass(for: key.span)
+            if local.cache.classes[id.index].writeMode == .through { through?.sent(key, identity) }
+        }
     }
 
     func writeAnswered(_ settlement: Settlement, isError: Bool) {
-        guard through != nil, case .key(let key) = settlement else { return }
-        if isError { through?.failed(key) } else if let identity = through?.answered(key) { fetch(key, identity) }
+        guard through != nil else { return }
+        for key in settlement.keys {
+            if isError { through?.failed(key) } else if let identity = through?.answered(key) { fetch(key, identity) }
+        }
     }
 
     /// Something was changed; called on the feed's loop.

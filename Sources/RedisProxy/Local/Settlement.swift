@@ -54,7 +54,8 @@ enum Settlement {
         }
     }
 
-    private var keys: [[UInt8]] {
+    /// Those it names, one by one.
+    var keys: [[UInt8]] {
         switch self {
         case .key(let key): [key]
         case .keys(let keys): keys

@@ -197,7 +197,8 @@ import Testing
         #expect(run.output.contains("state.dir"))
     }
 
-    @Test func whatIsWrittenThroughIsHereForTheFirstReader() async throws {
+    @Test(arguments: [["SET"], ["MSET", "beside", "1"]])
+    func whatIsWrittenThroughIsHereForTheFirstReader(_ write: [String]) async throws {
         let proxy = try await ProxyUnderTest.start(ProxyVariant(name: "through", flags: ["--cache.write=through"]))
         let port = proxy.port
         let deadline = Deadline.after(.seconds(20))
@@ -207,7 +208,7 @@ import Testing
             let key = "fresh\(number)"
             try await OwnThread().run {
                 let client = try RawClient(port: port)
-                #expect(try client.ask("SET", key, "v") == "+OK\r\n")
+                #expect(try client.ask((write + [key, "v"]).map { Array($0.utf8) }) == Array("+OK\r\n".utf8))
                 BlockingWait.milliseconds(5)
                 #expect(try client.ask("GET", key) == Self.bulk("v"))
             }
