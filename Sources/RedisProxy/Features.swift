@@ -31,21 +31,17 @@ public final class Features: Sendable {
     }
 
     /// By the number of the name.
-    private let percents: [PercentCell]
+    private let percents = InlineArray<7, Atomic<Int>> { _ in Atomic(100) }
 
-    private final class PercentCell: Sendable {
-        let value = Atomic<Int>(100)
-    }
-
-    public init() { percents = Name.allCases.map { _ in PercentCell() } }
+    public init() { precondition(percents.count == Name.allCases.count) }
 
     /// Share of the keys, 0 to 100, for which it is on.
     public subscript(name: Name) -> Int {
-        percents[name.rawValue].value.load(ordering: .relaxed)
+        percents[name.rawValue].load(ordering: .relaxed)
     }
 
     public func set(_ name: Name, percent: Int) {
-        percents[name.rawValue].value.store(min(max(percent, 0), 100), ordering: .relaxed)
+        percents[name.rawValue].store(min(max(percent, 0), 100), ordering: .relaxed)
     }
 
     /// Whether it is on for anything.

@@ -27,6 +27,10 @@ import Testing
         #expect(!narrow.body.contains("pg_settings_"))
         let scrape = try await outrigger.get("/scrape?target=redis://:wrong@127.0.0.1:\(redis.port)")
         #expect(scrape.body.contains("redis_up 1\n"))
+        let looking = try await outrigger.get(
+            "/scrape?target=127.0.0.1:\(redis.port)&check-single-keys=db2%3Da&count-keys=*&unknown=x")
+        #expect(looking.body.contains("redis_key_size{db=\"db2\",key=\"a\"} 0\n"))
+        #expect(looking.body.contains("redis_keys_count{db=\"db0\",key=\"*\"} 0\n"))
 
         for path in [
             "/probe?target=127.0.0.1:1", "/probe?target=host%3D127.0.0.1%20port%3D1",
@@ -36,6 +40,8 @@ import Testing
         }
         #expect(try await outrigger.get("/probe").status == 400)
         #expect(try await outrigger.get("/scrape").status == 400)
+        let bad = try await outrigger.get("/scrape?target=127.0.0.1:\(redis.port)&check-keys=a%3Db%3Dc")
+        #expect(bad.status == 400)
         #expect(try await outrigger.get("/probe?target=127.0.0.1:\(postgres.port)&auth_module=nobody").status == 400)
         await outrigger.stop()
         await postgres.stop()

@@ -10,6 +10,8 @@ final class Fallback: Sendable {
     private let metrics: RedisProxyMetrics
     private let memory: Mutex<MemoryRedis>
     private let limits: MemoryRedis.Limits
+    /// Whether any class wants it.
+    private let isWanted: Bool
 
     private static let mget = CommandTable.shared.find("mget".utf8.span, in: nil)?.id
 
@@ -17,6 +19,7 @@ final class Fallback: Sendable {
         self.local = local
         self.limits = limits
         self.metrics = metrics
+        isWanted = local.cache.classes.contains { $0.onFailure != .fail }
         memory = Mutex(MemoryRedis(limits: limits))
     }
 
@@ -24,7 +27,7 @@ final class Fallback: Sendable {
     ///
     /// - Parameter words: ranges of `bytes`.
     func mode(of command: Command, _ words: [Range<Int>], in bytes: Span<UInt8>) -> CacheClass? {
-        guard local.features.isOn(.fallback), command.keys != .none else { return nil }
+        guard isWanted, local.features.isOn(.fallback), command.keys != .none else { return nil }
         var places: [Int] = []
         guard command.keys.append(of: words, in: bytes, to: &places), let first = places.first else { return nil }
         let found = local.cache.classes[local.cache.cacheClass(for: bytes.extracting(words[first])).index]

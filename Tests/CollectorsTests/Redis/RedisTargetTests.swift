@@ -395,28 +395,4 @@ extension LocalRedis {
         #expect(calls["latency|latest"] == nil && calls["config|get"] == nil)
         await redis.stop()
     }
-
-    @Test func aProbeOverridesWhatIsChecked() async throws {
-        let redis = try await LocalRedis.start(["--requirepass", "right"])
-        var defaults = RedisOptions()
-        defaults.checkSingleKeys = try DatabaseKey.list("never")
-        let probe = try RedisProbe(
-            parameters: [
-                ("target", "redis://:wrong@127.0.0.1:\(redis.port)"), ("check-single-keys", "db2=a"),
-                ("count-keys", "*"),
-                ("unknown", "x"),
-            ], options: defaults, password: { "\($0)" == "redis://127.0.0.1:\(redis.port)" ? "right" : nil })
-
-        let page = ExporterPage(await probe.run(CollectionRound(deadline: .after(.seconds(5)))))
-
-        #expect(page["redis_up"] == "1")
-        #expect(page["redis_key_size{db=\"db2\",key=\"a\"}"] == "0")
-        #expect(page["redis_key_size{db=\"db0\",key=\"never\"}"] == nil)
-        #expect(page["redis_keys_count{db=\"db0\",key=\"*\"}"] == "0")
-        #expect(throws: RedisProbe.Malformed.noTarget) { try RedisProbe(parameters: [], options: defaults) }
-        #expect(throws: RedisProbe.Malformed.keys(parameter: "check-keys", .tooManyEquals("a=b=c"))) {
-            try RedisProbe(parameters: [("target", "a"), ("check-keys", "a=b=c")], options: defaults)
-        }
-        await redis.stop()
-    }
 }
