@@ -54,7 +54,7 @@ bench: packages-demo packages-test packages-bench build ## measure beside the to
 soak: packages-build packages-demo packages-test ## the fuzzers with a thousand times the inputs, and the kills, for hours
 	swift build --build-tests
 	TEST_FUZZ=$(ROUNDS) TEST_SEED=$(SEED) TEST_KILLS=1000 TEST_DIFFERENTIAL_SECONDS=600 \
-		swift test --skip-build --filter 'Fuzz|PatternTests|RuleFileTests|AlertKillTests|AlertDifferentialTests' \
+		swift test --skip-build --filter 'Fuzz|PatternTests|RuleFileTests|TemplateTests|AlertKillTests|AlertDifferentialTests' \
 		--skip RedisProxyMutationFuzzTests
 	TEST_KILLS=200 swift test --skip-build --filter WriteBehindKillTests
 	TEST_DIFFERENTIAL_OPERATIONS=1000000 TEST_STALENESS_OPERATIONS=1000000 TEST_CHAOS_REPLIES=1000000 \

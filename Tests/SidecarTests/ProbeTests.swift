@@ -11,6 +11,7 @@ import Testing
             #"{"redis://127.0.0.1:\#(redis.port)": "hidden"}"#, to: redis.server.folder.path + "/passwords.json")
         let outrigger = try await RunningOutrigger.start(
             yaml: """
+                redis: {check_single_keys: never}
                 probe:
                   targets: ["127.0.0.1:\(postgres.port)", "127.0.0.1:\(redis.port)"]
                   redis_password_file: \(redis.server.folder.path)/passwords.json
@@ -27,9 +28,11 @@ import Testing
         #expect(!narrow.body.contains("pg_settings_"))
         let scrape = try await outrigger.get("/scrape?target=redis://:wrong@127.0.0.1:\(redis.port)")
         #expect(scrape.body.contains("redis_up 1\n"))
+        #expect(scrape.body.contains("redis_key_size{db=\"db0\",key=\"never\"}"))
         let looking = try await outrigger.get(
             "/scrape?target=127.0.0.1:\(redis.port)&check-single-keys=db2%3Da&count-keys=*&unknown=x")
         #expect(looking.body.contains("redis_key_size{db=\"db2\",key=\"a\"} 0\n"))
+        #expect(!looking.body.contains("key=\"never\""), "the request's list does not stand in place of the settings'")
         #expect(looking.body.contains("redis_keys_count{db=\"db0\",key=\"*\"} 0\n"))
 
         for path in [

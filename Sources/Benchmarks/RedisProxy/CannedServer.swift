@@ -7,7 +7,7 @@ import Runtime
 /// are all equally long, and sends as many times the same reply. How fast `redis-benchmark` finds it is how fast that can
 /// find anything on this machine.
 enum CannedServer {
-    /// How this program is told to be one: this, and then `PORT:REQUEST BYTES:REPLY BYTES`.
+    /// How this program is told to be one: this, and then `PORT:REQUEST BYTES:VALUE BYTES`.
     static let argument = "canned-server="
 
     /// A server on a free port that answers `redis-benchmark`'s GET with a value of `valueBytes`.
@@ -76,11 +76,6 @@ enum CannedServer {
             send(client, replies, whole.quotient * replyBytes, Int32(MSG_NOSIGNAL))
         }
 
-        private func watch(_ socket: Int32) {
-            var event = epoll_event()
-            event.events = EPOLLIN.rawValue
-            event.data.fd = socket
-            epoll_ctl(epoll, EPOLL_CTL_ADD, socket, &event)
-        }
+        private func watch(_ socket: Int32) { LoopbackSocket.watch(socket, with: epoll) }
     }
 }

@@ -128,11 +128,6 @@ enum DelayRelay {
             }
         }
 
-        private func watch(_ socket: Int32) {
-            var event = epoll_event()
-            event.events = EPOLLIN.rawValue
-            event.data.fd = socket
-            epoll_ctl(epoll, EPOLL_CTL_ADD, socket, &event)
-        }
+        private func watch(_ socket: Int32) { LoopbackSocket.watch(socket, with: epoll) }
     }
 }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Runtime
 
@@ -14,6 +15,14 @@ enum LoopbackSocket {
     static func sendAtOnce(_ socket: Int32) {
         var on: Int32 = 1
         setsockopt(socket, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
+    }
+
+    /// Has `epoll` tell of input.
+    static func watch(_ socket: Int32, with epoll: Int32) {
+        var event = epoll_event()
+        event.events = EPOLLIN.rawValue
+        event.data.fd = socket
+        epoll_ctl(epoll, EPOLL_CTL_ADD, socket, &event)
     }
 
     private static func make(
