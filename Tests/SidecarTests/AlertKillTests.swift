@@ -24,12 +24,13 @@ import Testing
           - {alert: Changing, expr: 'vector(time() % 6 < bool 4) == 1', for: 500ms}
         """
 
-    private static func configuration(webhook: UInt16, folder: String) -> String {
+    /// - Parameter life: is named in the address, so that the receiver knows who sent what it comes to only later.
+    private static func configuration(webhook: UInt16, life: Int, folder: String) -> String {
         """
         state: {dir: \(folder)/state}
         alerting:
           rules: [\(folder)/rules.yml]
-          receivers: [{name: hook, webhook: {url: 'http://127.0.0.1:\(webhook)/'}}]
+          receivers: [{name: hook, webhook: {url: 'http://127.0.0.1:\(webhook)/\(life)'}}]
           route: {receiver: hook, group_by: [alertname], group_wait: 10ms, group_interval: 200ms, repeat_interval: 1h}
         """
     }
@@ -49,19 +50,20 @@ import Testing
     func nothingIsLostAndNothingIsToldTwice() async throws {
         let kills = Environment.current["TEST_KILLS"].flatMap { Int($0) } ?? 100
         let told = Mutex<[Telling]>([])
-        let lives = Atomic(0)
         /// Whom the receiver kills as soon as it has taken a message, before the sender hears of it.
         let victim = Mutex<ChildProcess?>(nil)
         let hook = try HTTPServer(try #require(ListenAddress(setting: "127.0.0.1:0"))) { request in
             let now = WallClock.nowMilliseconds
-            guard let message = try? JSON.parse(request.body) else { return .text("", status: 400) }
+            guard let message = try? JSON.parse(request.body), let life = Int(request.path.dropFirst()) else {
+                return .text("", status: 400)
+            }
             for alert in message["alerts"]?.array ?? [] {
                 guard let start = alert["startsAt"]?.string.flatMap({ Moment($0) }) else {
                     return .text("", status: 400)
                 }
                 let one = Telling(
                     name: alert["labels"]?["alertname"]?.string ?? "", startsAt: start.milliseconds,
-                    isFiring: alert["status"]?.string == "firing", at: now, life: lives.load(ordering: .relaxed),
+                    isFiring: alert["status"]?.string == "firing", at: now, life: life,
                     idempotencyKey: request.header("idempotency-key") ?? "")
                 told.withLock { $0.append(one) }
             }
@@ -73,12 +75,11 @@ import Testing
         }
         let folder = try TemporaryFolder("outrigger-kill")
         try Files.write(Self.rules, to: folder.path + "/rules.yml")
-        try Files.write(
-            Self.configuration(webhook: hook.address.port, folder: folder.path),
-            to: folder.path + "/outrigger.yml")
         let port = FreePort.next()
-        func start() throws -> ChildProcess {
-            lives.add(1, ordering: .relaxed)
+        func start(life: Int) throws -> ChildProcess {
+            try Files.write(
+                Self.configuration(webhook: hook.address.port, life: life, folder: folder.path),
+                to: folder.path + "/outrigger.yml")
             return try ChildProcess(
                 RunningOutrigger.binary,
                 ["serve", "--web.listen-address=127.0.0.1:\(port)", "--config", folder.path + "/outrigger.yml"],
@@ -88,8 +89,8 @@ import Testing
         var random = SystemRandomNumberGenerator()
         /// When `Pending` began, as it first reached the disk.
         var pendingSince: Int64?
-        for _ in 0..<kills {
-            let process = try start()
+        for life in 0..<kills {
+            let process = try start(life: life)
             // Half of them are killed while they start, on a slow machine most; the others have their time after that.
             if Bool.random(using: &random) { try await listening(port, process) }
             let isAmbushed = Bool.random(using: &random)
@@ -105,7 +106,7 @@ import Testing
             pendingSince = try pendingSince ?? savedBeginning(of: "Pending", in: folder.path + "/state/alerts")
         }
 
-        let last = try start()
+        let last = try start(life: kills)
         let lastStart = WallClock.nowMilliseconds
         // A whole period of the changing alert and the time to begin.
         try await Task.sleep(for: .seconds(9))
