@@ -20,40 +20,50 @@ let package = Package(
         // The arrows point only upward in this list.
         .systemLibrary(name: "CLibraries"),
         .target(name: "Runtime", dependencies: ["CLibraries"], swiftSettings: common + hot),
-        .target(name: "LocalServers", dependencies: ["Runtime", "CLibraries"], swiftSettings: common),
+        .target(name: "Network", dependencies: ["CLibraries", "Runtime"], swiftSettings: common + hot),
+        .target(name: "LocalServers", dependencies: ["Runtime", "Network", "CLibraries"], swiftSettings: common),
         .target(name: "Metrics", dependencies: ["Runtime"], swiftSettings: safe + hot),
         .target(name: "Databases", dependencies: ["CLibraries", "Runtime"], swiftSettings: common),
         .target(name: "Collectors", dependencies: ["Runtime", "Metrics", "Databases"], swiftSettings: safe),
-        .target(name: "Operations", dependencies: ["Runtime", "Metrics"], swiftSettings: safe),
+        .target(name: "Operations", dependencies: ["Runtime", "Network", "Metrics"], swiftSettings: safe),
         .target(name: "PromQL", dependencies: ["Runtime", "Metrics"], swiftSettings: safe),
         .target(name: "Cache", dependencies: ["Runtime", "Metrics"], swiftSettings: safe + hot),
-        .target(name: "Alerting", dependencies: ["Runtime", "Metrics", "PromQL"], swiftSettings: safe),
+        .target(name: "Alerting", dependencies: ["Runtime", "Network", "Metrics", "PromQL"], swiftSettings: safe),
         .target(
-            name: "RedisProxy", dependencies: ["Runtime", "Metrics", "Cache", "Operations"], swiftSettings: safe + hot),
+            name: "RedisProxy", dependencies: ["Runtime", "Network", "Metrics", "Cache", "Operations"],
+            swiftSettings: safe + hot),
         .executableTarget(
             name: "Sidecar",
             dependencies: [
-                "Runtime", "LocalServers", "Metrics", "Databases", "Collectors", "Operations", "PromQL", "Alerting",
+                "Runtime", "Network", "LocalServers", "Metrics", "Databases", "Collectors", "Operations", "PromQL",
+                "Alerting",
                 "Cache", "RedisProxy",
             ],
             swiftSettings: common),
         .executableTarget(
-            name: "Benchmarks", dependencies: ["CLibraries", "Runtime", "LocalServers", "Metrics", "PromQL", "Cache"],
+            name: "Benchmarks",
+            dependencies: ["CLibraries", "Runtime", "Network", "LocalServers", "Metrics", "PromQL", "Cache"],
             swiftSettings: common),
 
         // Seeded dice and a gate, for tests of everything.
         .target(name: "TestTools", path: "Tests/TestTools", swiftSettings: common),
         // A socket and replies, for the tests of the Redis proxy.
         .target(
-            name: "RedisTesting", dependencies: ["RedisProxy", "Runtime", "TestTools"], path: "Tests/RedisTesting",
+            name: "RedisTesting", dependencies: ["RedisProxy", "Runtime", "Network", "TestTools"],
+            path: "Tests/RedisTesting",
             swiftSettings: common),
         .testTarget(
             name: "RuntimeTests", dependencies: ["Runtime", "LocalServers", "TestTools"], swiftSettings: common),
+        .testTarget(
+            name: "NetworkTests", dependencies: ["Network", "Runtime", "LocalServers", "TestTools"],
+            swiftSettings: common),
         .testTarget(name: "LocalServersTests", dependencies: ["LocalServers"], swiftSettings: common),
         .testTarget(name: "MetricsTests", dependencies: ["Metrics", "Runtime", "TestTools"], swiftSettings: common),
         .testTarget(
             name: "SidecarTests",
-            dependencies: ["Sidecar", "Alerting", "LocalServers", "PromQL", "RedisTesting", "Runtime", "TestTools"],
+            dependencies: [
+                "Sidecar", "Alerting", "LocalServers", "Network", "PromQL", "RedisTesting", "Runtime", "TestTools",
+            ],
             swiftSettings: common),
         .testTarget(
             name: "DatabasesTests", dependencies: ["Databases", "LocalServers", "Runtime"], swiftSettings: common),
@@ -62,15 +72,18 @@ let package = Package(
             swiftSettings: common),
         .testTarget(
             name: "AlertingTests",
-            dependencies: ["Alerting", "PromQL", "LocalServers", "Runtime", "Metrics", "TestTools"],
+            dependencies: ["Alerting", "PromQL", "LocalServers", "Runtime", "Network", "Metrics", "TestTools"],
             swiftSettings: common),
         .testTarget(
-            name: "OperationsTests", dependencies: ["Operations", "LocalServers", "Metrics", "Runtime", "TestTools"],
+            name: "OperationsTests",
+            dependencies: ["Operations", "LocalServers", "Metrics", "Network", "Runtime", "TestTools"],
             swiftSettings: common),
         .testTarget(name: "CacheTests", dependencies: ["Cache", "Runtime", "Metrics"], swiftSettings: common),
         .testTarget(
             name: "RedisProxyTests",
-            dependencies: ["RedisProxy", "Cache", "LocalServers", "Metrics", "RedisTesting", "Runtime", "TestTools"],
+            dependencies: [
+                "RedisProxy", "Cache", "LocalServers", "Metrics", "Network", "RedisTesting", "Runtime", "TestTools",
+            ],
             swiftSettings: common),
         .testTarget(name: "PromQLTests", dependencies: ["PromQL", "Metrics", "TestTools"], swiftSettings: common),
     ]

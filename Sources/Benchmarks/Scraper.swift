@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Network
 import Runtime
 
 /// Asks for `/metrics` as Prometheus does: its headers, gzip, one connection kept open.

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Network
 import Runtime
 
 /// One sender of StatsD packets on loopback: batches through `sendmmsg`, at a given pace or as fast as it can.

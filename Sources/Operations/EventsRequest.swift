@@ -1,4 +1,5 @@
 import Metrics
+import Network
 import Runtime
 
 /// `POST /v1/events`: operations that ended, as a JSON array.

@@ -1,4 +1,5 @@
 import Metrics
+import Network
 import Runtime
 
 /// What is counted of the service's operations, where StatsD is received, and every bound on both.

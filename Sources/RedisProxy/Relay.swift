@@ -1,4 +1,5 @@
 import Cache
+import Network
 import Operations
 import Runtime
 

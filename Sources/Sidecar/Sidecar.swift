@@ -3,6 +3,7 @@ import Collectors
 import Databases
 import Glibc
 import Metrics
+import Network
 import Operations
 import RedisProxy
 import Runtime

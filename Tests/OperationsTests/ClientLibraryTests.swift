@@ -1,5 +1,6 @@
 import LocalServers
 import Metrics
+import Network
 import Runtime
 import Testing
 

@@ -1,6 +1,7 @@
 import Glibc
 import LocalServers
 import Metrics
+import Network
 import Runtime
 import Testing
 

@@ -1,6 +1,7 @@
 import Alerting
 import Glibc
 import LocalServers
+import Network
 import Runtime
 import Synchronization
 import Testing

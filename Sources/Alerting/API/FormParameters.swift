@@ -1,3 +1,4 @@
+import Network
 import Runtime
 
 /// What a client sent as `name=value` pairs, in the query of the URL and in a form's body; the body comes first.

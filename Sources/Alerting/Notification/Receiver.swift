@@ -1,4 +1,5 @@
 import Metrics
+import Network
 import Runtime
 
 /// Somebody to be told, by every way that is listed.

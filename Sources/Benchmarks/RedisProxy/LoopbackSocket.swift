@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Network
 import Runtime
 
 /// Blocking TCP sockets on loopback, without delay.

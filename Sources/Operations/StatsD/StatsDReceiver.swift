@@ -1,4 +1,5 @@
 import Metrics
+import Network
 import Runtime
 
 /// The sockets that receive StatsD, a thread each, and what is known of them.

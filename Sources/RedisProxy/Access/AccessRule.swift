@@ -1,3 +1,4 @@
+import Network
 import Runtime
 
 /// What is asked of a client before it may use the proxy. Clients on this machine come in freely, unless all have to

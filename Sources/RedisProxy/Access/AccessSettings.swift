@@ -1,3 +1,4 @@
+import Network
 import Runtime
 
 /// Who may use the Redis proxy, and from where, as set. A proxy that other machines could reach without TLS and a

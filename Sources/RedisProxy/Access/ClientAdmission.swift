@@ -1,3 +1,4 @@
+import Network
 import Runtime
 
 /// How far one client of the proxy has come in. For the loop's thread.

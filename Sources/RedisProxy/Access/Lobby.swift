@@ -1,3 +1,4 @@
+import Network
 import Runtime
 
 /// Where the clients of one loop wait that may not do anything yet: TLS is not agreed on, or they owe a password. Who

@@ -1,4 +1,5 @@
 import Metrics
+import Network
 import Runtime
 import Synchronization
 

@@ -1,3 +1,4 @@
+import Network
 import Runtime
 
 /// Where the Redis proxy lets clients in, and whom.

@@ -1,3 +1,4 @@
+import Network
 import Runtime
 
 /// One client of the Redis in memory: what belongs to its connection, the rest is `MemoryRedis`'.

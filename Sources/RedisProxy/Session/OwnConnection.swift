@@ -1,3 +1,4 @@
+import Network
 import Runtime
 
 /// A client with a connection to Redis of its own for the rest of its life: bytes are passed as they are, and Redis itself

@@ -1,4 +1,5 @@
 import Cache
+import Network
 import Runtime
 
 /// One client in front of a Redis.

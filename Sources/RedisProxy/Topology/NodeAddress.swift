@@ -1,3 +1,4 @@
+import Network
 import Runtime
 
 /// Where one Redis, or one Sentinel, of several is: `host:port`, `[::1]:port`.

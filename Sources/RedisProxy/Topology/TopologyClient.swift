@@ -1,3 +1,4 @@
+import Network
 import Runtime
 
 /// Runs `work` on the loop's thread after so many milliseconds.

@@ -1,3 +1,4 @@
+import Network
 import Runtime
 
 /// One server behind the proxy: where it is, whether it is worth asking, and who tells of its changes. For the loop's

@@ -1,3 +1,4 @@
+import Network
 import Runtime
 
 /// Keeps a relay at the master that Sentinels name. For the loop's thread.

@@ -1,3 +1,4 @@
+import Network
 import Runtime
 
 /// One connection to Redis. Replies come in the order of the commands, and each goes to whoever is next in line; a client

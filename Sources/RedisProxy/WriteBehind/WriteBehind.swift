@@ -1,5 +1,6 @@
 import Cache
 import Metrics
+import Network
 import Runtime
 import Synchronization
 

@@ -1,3 +1,4 @@
+import Network
 import Runtime
 
 /// What the threads around `WriteBehind` share, under its lock: what is pending, and who waits for what.

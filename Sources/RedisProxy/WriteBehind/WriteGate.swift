@@ -1,4 +1,5 @@
 import Cache
+import Network
 import Runtime
 
 /// What stands between the sessions of a loop and writing behind: which writes may be taken, what a read finds, and who has

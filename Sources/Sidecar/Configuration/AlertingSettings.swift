@@ -1,5 +1,6 @@
 import Alerting
 import Metrics
+import Network
 import Runtime
 
 /// What is remembered, which rules are evaluated, and who is told.

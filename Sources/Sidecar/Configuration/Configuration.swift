@@ -1,6 +1,7 @@
 import Collectors
 import Glibc
 import Metrics
+import Network
 import Operations
 import RedisProxy
 import Runtime

@@ -1,5 +1,6 @@
 import Glibc
 import LocalServers
+import Network
 import Runtime
 
 extension Command {

@@ -1,5 +1,6 @@
 import Glibc
 import LocalServers
+import Network
 import Runtime
 
 /// What the demo sets: where its servers are, and, unless the user brings a file, a configuration that shows

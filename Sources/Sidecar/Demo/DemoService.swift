@@ -1,3 +1,4 @@
+import Network
 import Runtime
 
 /// Reports operations as a shop's service would, by StatsD: some quick, some slow, one payment in 500 failing, which is

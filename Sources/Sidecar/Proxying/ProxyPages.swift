@@ -1,3 +1,4 @@
+import Network
 import RedisProxy
 import Runtime
 

@@ -1,5 +1,6 @@
 import Cache
 import Databases
+import Network
 import Operations
 import RedisProxy
 import Runtime

@@ -1,3 +1,4 @@
+import Network
 import Runtime
 
 /// `GET /graph`: an expression as a table and as a drawing, where the links of alerts lead. It takes Prometheus' own

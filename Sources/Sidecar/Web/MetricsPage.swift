@@ -1,4 +1,5 @@
 import Metrics
+import Network
 import Runtime
 
 /// `GET /metrics`: one collection, in the format and encoding that the client prefers.

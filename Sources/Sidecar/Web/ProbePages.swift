@@ -1,6 +1,7 @@
 import Collectors
 import Databases
 import Metrics
+import Network
 import Runtime
 import Synchronization
 

@@ -1,5 +1,6 @@
 import Alerting
 import Metrics
+import Network
 import PromQL
 import Runtime
 import Testing

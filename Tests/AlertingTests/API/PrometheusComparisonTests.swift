@@ -2,6 +2,7 @@ import Alerting
 import Foundation
 import LocalServers
 import Metrics
+import Network
 import PromQL
 import Runtime
 import Testing

@@ -1,5 +1,6 @@
 import Foundation
 import Metrics
+import Network
 import Runtime
 import Synchronization
 import TestTools

@@ -1,4 +1,5 @@
 import LocalServers
+import Network
 import RedisTesting
 import Runtime
 import Testing

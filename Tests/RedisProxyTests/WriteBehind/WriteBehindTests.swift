@@ -1,6 +1,7 @@
 import Glibc
 import LocalServers
 import Metrics
+import Network
 import RedisTesting
 import Runtime
 import Synchronization

@@ -1,3 +1,4 @@
+import Network
 import Runtime
 
 /// Why a request to Alertmanager's API was refused, with the answer that Alertmanager gives.

@@ -1,4 +1,5 @@
 import Metrics
+import Network
 import Runtime
 
 /// Which alerts a request asks for: `active`, `silenced`, `inhibited`, `unprocessed`, `filter` and `receiver`.

@@ -1,4 +1,5 @@
 import Metrics
+import Network
 import Runtime
 
 /// Alertmanager's HTTP API, version 2, as far as amtool, Grafana and Prometheus use it.

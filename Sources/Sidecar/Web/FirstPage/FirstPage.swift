@@ -1,4 +1,5 @@
 import Alerting
+import Network
 import Runtime
 
 /// `GET /`: how the service does, why, and what to do next, for a person. One page without anything from elsewhere; it
