@@ -1,4 +1,5 @@
 // swift-tools-version: 6.2
+import Foundation
 import PackageDescription
 
 /// Every target: no warnings, and `any` is written where a type is erased.
@@ -88,3 +89,11 @@ let package = Package(
         .testTarget(name: "PromQLTests", dependencies: ["PromQL", "Metrics", "TestTools"], swiftSettings: common),
     ]
 )
+
+// A room's manual lies in the room, and is no source.
+for target in package.targets {
+    let room = target.path ?? (target.isTest ? "Tests/" : "Sources/") + target.name
+    if FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/\(room)/README.md") {
+        target.exclude.append("README.md")
+    }
+}

@@ -33,7 +33,7 @@ extension Command {
         return 0
     }
 
-    /// The README's table.
+    /// The table in `Sources/Sidecar/README.md`.
     static func printMarkdownReference() -> Int32 {
         var text = "| setting | default | meaning |\n|---|---|---|\n"
         for setting in SettingsReference.all() {
