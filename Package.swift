@@ -31,14 +31,17 @@ let package = Package(
         .target(name: "Cache", dependencies: ["Runtime", "Metrics"], swiftSettings: safe + hot),
         .target(name: "Alerting", dependencies: ["Runtime", "Network", "Metrics", "PromQL"], swiftSettings: safe),
         .target(
-            name: "RedisProxy", dependencies: ["Runtime", "Network", "Metrics", "Cache", "Operations"],
+            name: "Serving", dependencies: ["Runtime", "Network", "Metrics"],
+            swiftSettings: safe + hot),
+        .target(
+            name: "RedisProxy", dependencies: ["Runtime", "Network", "Metrics", "Cache", "Operations", "Serving"],
             swiftSettings: safe + hot),
         .executableTarget(
             name: "Sidecar",
             dependencies: [
                 "Runtime", "Network", "LocalServers", "Metrics", "Databases", "Collectors", "Operations", "PromQL",
                 "Alerting",
-                "Cache", "RedisProxy",
+                "Cache", "Serving", "RedisProxy",
             ],
             swiftSettings: common),
         .executableTarget(
@@ -80,6 +83,7 @@ let package = Package(
             dependencies: ["Operations", "LocalServers", "Metrics", "Network", "Runtime", "TestTools"],
             swiftSettings: common),
         .testTarget(name: "CacheTests", dependencies: ["Cache", "Runtime", "Metrics"], swiftSettings: common),
+        .testTarget(name: "ServingTests", dependencies: ["Serving"], swiftSettings: common),
         .testTarget(
             name: "RedisProxyTests",
             dependencies: [

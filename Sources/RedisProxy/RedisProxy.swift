@@ -3,11 +3,12 @@ import Metrics
 import Network
 import Operations
 import Runtime
+import Serving
 
 /// The Redis proxy: a listener, its loop, and whoever answers.
 public final class RedisProxy: Sendable {
     private let loop = EventLoop("redis-proxy")
-    private let listeners: ProxyListeners
+    private let listeners: EntranceListeners
     private let access: ProxyAccess
     private let metrics = RedisProxyMetrics()
     private let relay: Relay?
@@ -18,7 +19,7 @@ public final class RedisProxy: Sendable {
     /// What the cache counts, for the registry.
     public let sources: [any MetricSource]
     /// The commands that lately took longest.
-    public let slowCommands = SlowCommands()
+    public let slowCommands = SlowOperations()
     /// What can be switched off.
     public let features: Features
 
@@ -73,7 +74,7 @@ public final class RedisProxy: Sendable {
             (keeping, self.hotKeys, sources, self.writeBehind) = (nil, nil, [], nil)
         }
         self.relay = relay
-        listeners = try ProxyListeners(entrances, on: loop) { relay.accept($0) }
+        listeners = try EntranceListeners(entrances.entrances, on: loop) { relay.accept($0) }
         loop.post { [hotKeys = self.hotKeys] in relay.start(warming: hotKeys) }
     }
 
@@ -83,7 +84,7 @@ public final class RedisProxy: Sendable {
         access = entrances.access
         (relay, cache, keeping, hotKeys, sources, writeBehind) = (nil, nil, nil, nil, [], nil)
         let door = MemoryDoor(memory, metrics, Lobby(access, on: loop))
-        listeners = try ProxyListeners(entrances, on: loop) { door.accept($0) }
+        listeners = try EntranceListeners(entrances.entrances, on: loop) { door.accept($0) }
     }
 
     /// Reads the files of TLS again; when they are of no use the old ones stay in force.

@@ -2,6 +2,7 @@ import Cache
 import Network
 import Operations
 import Runtime
+import Serving
 
 /// One loop of the proxy: its clients, and its connections to Redis. Everything but `init` happens on the loop's thread.
 final class Relay: @unchecked Sendable {
@@ -9,7 +10,7 @@ final class Relay: @unchecked Sendable {
     let options: RelayOptions
     let metrics: RedisProxyMetrics
     let features: Features
-    let slowCommands: SlowCommands
+    let slowCommands: SlowOperations
     let monitor: CommandMonitor?
     private let lobby: Lobby
     /// Nil without a local level.
@@ -330,7 +331,8 @@ final class Relay: @unchecked Sendable {
         metrics.note(pending.family, durationNs: durationNs, isError: isError)
         monitor?.note(pending.family, durationNs: durationNs, isError: isError)
         if durationNs >= options.slowCommandMs * 1_000_000 {
-            slowCommands.add(pending.name, durationNs: durationNs, replyBytes: replyBytes)
+            let name = pending.name.map { CommandTable.shared.fullName(of: CommandTable.shared[$0]) } ?? "unknown"
+            slowCommands.add(name, durationNs: durationNs, replyBytes: replyBytes)
         }
     }
 
@@ -370,7 +372,7 @@ final class Relay: @unchecked Sendable {
 struct SharedParts: Sendable {
     let metrics: RedisProxyMetrics
     let features: Features
-    let slowCommands: SlowCommands
+    let slowCommands: SlowOperations
     /// The monitor's instrument, if it is there.
     let operations: OperationRecorder?
     let access: ProxyAccess

@@ -1,5 +1,6 @@
 import Network
 import Runtime
+import Serving
 
 /// Who may use the Redis proxy, and from where, as set. A proxy that other machines could reach without TLS and a
 /// password is refused.
@@ -11,12 +12,7 @@ public struct AccessSettings: Sendable {
     /// Nil where clients are served in plain.
     public let tls: TLSServerSettings?
     /// Nil for none.
-    public let unixSocket: UnixSocket?
-
-    public struct UnixSocket: Sendable, Equatable {
-        public let path: String
-        public let mode: FileMode
-    }
+    public let unixSocket: Entrances.UnixSocket?
 
     /// - Parameters:
     ///   - address: where the proxy listens, nil where it does not.
@@ -36,7 +32,7 @@ public struct AccessSettings: Sendable {
         let mode = try settings.read(
             "redis_proxy.unix_socket_mode", default: FileMode(0o700), "Who may connect to it, as for chmod.",
             in: FileMode(0)...FileMode(0o777))
-        unixSocket = path.map { UnixSocket(path: $0, mode: mode) }
+        unixSocket = path.map { Entrances.UnixSocket(path: $0, mode: mode) }
 
         func failure(_ key: String, _ problem: String) -> SettingsError {
             SettingsError(place: settings.fileName, key: key, problem: problem)
@@ -65,25 +61,7 @@ public struct AccessSettings: Sendable {
     /// Reads the files of TLS.
     public func makeEntrances() throws(TLSError) -> ProxyEntrances {
         ProxyEntrances(
-            address: address, tls: try tls?.make(), unixSocket: unixSocket,
+            entrances: Entrances(address: address, tls: try tls?.make(), unixSocket: unixSocket),
             access: ProxyAccess(rule, users, hasRedis: hasRedis))
     }
-}
-
-/// Permissions of a file, in octal.
-public struct FileMode: SettingValue, Comparable {
-    public let bits: UInt32
-
-    public init(_ bits: UInt32) { self.bits = bits }
-
-    public static var kind: String { "permissions such as 0770" }
-
-    public init?(setting text: String) {
-        guard let bits = UInt32(text, radix: 8), bits <= 0o777 else { return nil }
-        self.bits = bits
-    }
-
-    public var settingText: String { "0" + String(bits, radix: 8) }
-
-    public static func < (left: FileMode, right: FileMode) -> Bool { left.bits < right.bits }
 }

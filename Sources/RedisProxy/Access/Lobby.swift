@@ -1,25 +1,15 @@
 import Network
 import Runtime
+import Serving
 
-/// Where the clients of one loop wait that may not do anything yet: TLS is not agreed on, or they owe a password. Who
-/// takes too long has to go, and so has, when it gets crowded, whoever has waited longest. For the loop's thread.
+/// Lets the clients of one loop in, and keeps those that may not do anything yet in the waiting room. For the loop's thread.
 final class Lobby {
-    private struct Guest {
-        let client: StreamConnection
-        let untilMs: Int
-    }
-
     let door: ProxyAccess
-    private let loop: EventLoop
-    private var guests: [ObjectIdentifier: Guest] = [:]
-    private var isWatching = false
-
-    private static let patienceMs = 10_000
-    private static let mostGuests = 512
+    private let room: WaitingRoom
 
     init(_ door: ProxyAccess, on loop: EventLoop) {
         self.door = door
-        self.loop = loop
+        room = WaitingRoom(on: loop, waiting: door.waiting) { door.turnedAway($0 == .late ? .late : .crowded) }
     }
 
     /// - Returns: nil for a client that was sent away.
@@ -35,38 +25,7 @@ final class Lobby {
         }
     }
 
-    /// Until `leave`, at most ten seconds.
-    func wait(_ client: StreamConnection) {
-        if guests.count >= Self.mostGuests, let oldest = guests.values.min(by: { $0.untilMs < $1.untilMs }) {
-            door.turnedAway(.crowded)
-            remove(oldest.client)
-        }
-        guests[ObjectIdentifier(client)] = Guest(client: client, untilMs: loop.nowMs + Self.patienceMs)
-        door.waiting.move(by: 1)
-        guard !isWatching else { return }
-        isWatching = true
-        watch()
-    }
+    func wait(_ client: StreamConnection) { room.wait(client) }
 
-    func leave(_ client: StreamConnection) {
-        guard guests.removeValue(forKey: ObjectIdentifier(client)) != nil else { return }
-        door.waiting.move(by: -1)
-    }
-
-    private func remove(_ client: StreamConnection) {
-        leave(client)
-        client.close()
-    }
-
-    private func watch() {
-        loop.after(milliseconds: 500) { [weak self] in
-            guard let self else { return }
-            for guest in Array(guests.values) where guest.untilMs <= loop.nowMs {
-                door.turnedAway(.late)
-                remove(guest.client)
-            }
-            isWatching = !guests.isEmpty
-            if isWatching { watch() }
-        }
-    }
+    func leave(_ client: StreamConnection) { room.leave(client) }
 }

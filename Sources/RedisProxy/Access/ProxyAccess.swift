@@ -1,6 +1,7 @@
 import Metrics
 import Network
 import Runtime
+import Serving
 import Synchronization
 
 /// Lets clients in to the Redis proxy, and judges what they give with `AUTH`. Shared by all loops.

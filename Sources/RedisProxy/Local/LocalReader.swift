@@ -1,5 +1,6 @@
 import Cache
 import Runtime
+import Serving
 
 /// Answers commands from the local level, and begins to fetch what is not there. For one loop.
 final class LocalReader {

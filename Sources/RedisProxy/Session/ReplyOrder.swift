@@ -1,4 +1,5 @@
 import Runtime
+import Serving
 
 /// Replies to one client, which leave in the order of its commands, whenever and from wherever they come.
 struct ReplyOrder {

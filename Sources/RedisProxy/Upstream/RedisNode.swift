@@ -1,5 +1,6 @@
 import Network
 import Runtime
+import Serving
 
 /// One server behind the proxy: where it is, whether it is worth asking, and who tells of its changes. For the loop's
 /// thread.

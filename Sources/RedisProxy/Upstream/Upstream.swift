@@ -1,5 +1,6 @@
 import Network
 import Runtime
+import Serving
 
 /// One connection to Redis. Replies come in the order of the commands, and each goes to whoever is next in line; a client
 /// that has gone keeps its place there, so that its reply goes to nobody else. Connects when it is first asked, and again

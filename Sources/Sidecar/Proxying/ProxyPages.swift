@@ -1,6 +1,7 @@
 import Network
 import RedisProxy
 import Runtime
+import Serving
 
 /// Pages about the proxies: what can be switched off, and what took long.
 struct ProxyPages: Sendable {
@@ -18,14 +19,13 @@ struct ProxyPages: Sendable {
         guard request.method == "PUT" else { return .text("method not allowed\n", status: 405) }
         if let refusal = Router.refusesChange(request) { return refusal }
         let parts = request.path.dropFirst(Self.prefix.count).split(separator: "=", omittingEmptySubsequences: false)
-        guard parts.count == 2, let name = Features.Name.allCases.first(where: { $0.label == parts[0] }),
-            let percent = Self.percent(String(parts[1]))
+        guard parts.count == 2, let percent = Self.percent(String(parts[1])),
+            redis.features.set(label: String(parts[0]), percent: percent)
         else {
-            let names = Features.Name.allCases.map(\.label).joined(separator: ", ")
+            let names = redis.features.shares.map(\.label).joined(separator: ", ")
             return .text("write NAME=on, NAME=off or NAME=25%, where NAME is one of \(names)\n", status: 400)
         }
-        redis.features.set(name, percent: percent)
-        Log.info("feature changed", ["feature": name.label, "percent": "\(percent)"])
+        Log.info("feature changed", ["feature": String(parts[0]), "percent": "\(percent)"])
         return list()
     }
 
@@ -43,7 +43,7 @@ struct ProxyPages: Sendable {
     private func list() -> HTTPResponse {
         .json(
             JSON.object(
-                Features.Name.allCases.map { JSON.Member($0.label, .integer(Int64(redis.features[$0]))) }
+                redis.features.shares.map { JSON.Member($0.label, .integer(Int64($0.percent))) }
             ).encoded)
     }
 
@@ -54,7 +54,7 @@ struct ProxyPages: Sendable {
                 seconds: entry.atMs / 1000, nanoseconds: Int(entry.atMs % 1000) * 1_000_000, fractionDigits: 3)
             return JSON.object([
                 JSON.Member("at", .string(at)),
-                JSON.Member("command", .string(entry.command)),
+                JSON.Member("command", .string(entry.name)),
                 JSON.Member("duration_seconds", .number(Double(entry.durationNs) / 1e9)),
                 JSON.Member("reply_bytes", .integer(Int64(entry.replyBytes))),
             ])

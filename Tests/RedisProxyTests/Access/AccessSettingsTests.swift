@@ -109,10 +109,4 @@ import Testing
             #expect(users.know(Array(name.utf8), password: SHA256(of: Array(password.utf8))) == isKnown, "\(name)")
         }
     }
-
-    @Test func permissionsAreOctal() {
-        #expect(FileMode(setting: "0770")?.bits == 0o770 && FileMode(setting: "700")?.bits == 0o700)
-        #expect(FileMode(setting: "0888") == nil && FileMode(setting: "7777") == nil)
-        #expect(FileMode(0o700).settingText == "0700")
-    }
 }

@@ -3,18 +3,20 @@ import Runtime
 /// Slows down whoever guesses passwords. An address has a few wrong guesses for nothing; after each further one nothing
 /// is judged for a while, which doubles. The same wrong password again is no guess but a service that was set up
 /// wrongly, and does not count: it must not lock out its neighbours behind the same address.
-struct AuthThrottle: Sendable {
-    struct Limits: Sendable {
-        var freeGuesses = 8
-        var firstPause = Duration.seconds(1)
-        var longestPause = Duration.seconds(60)
+public struct AuthThrottle: Sendable {
+    public struct Limits: Sendable {
+        public var freeGuesses = 8
+        public var firstPause = Duration.seconds(1)
+        public var longestPause = Duration.seconds(60)
         /// Without a further guess.
-        var forgottenAfter = Duration.seconds(600)
+        public var forgottenAfter = Duration.seconds(600)
         /// Of more, the one that has been quiet for the longest is forgotten.
-        var addresses = 4096
+        public var addresses = 4096
+
+        public init() {}
     }
 
-    typealias Instant = ContinuousClock.Instant
+    public typealias Instant = ContinuousClock.Instant
 
     private struct Suspect {
         var guesses = 0
@@ -28,19 +30,19 @@ struct AuthThrottle: Sendable {
     private let limits: Limits
     private var suspects: [String: Suspect] = [:]
 
-    init(_ limits: Limits = Limits()) { self.limits = limits }
+    public init(_ limits: Limits = Limits()) { self.limits = limits }
 
     /// Addresses that have guessed wrongly.
-    var count: Int { suspects.count }
+    public var count: Int { suspects.count }
 
     /// How long an address has to wait until a password is judged; nil when it need not.
-    func pause(of address: String, at now: Instant) -> Duration? {
+    public func pause(of address: String, at now: Instant) -> Duration? {
         guard let until = suspects[address]?.pausedUntil, now < until else { return nil }
         return until - now
     }
 
     /// - Parameter guess: tells passwords apart.
-    mutating func failed(_ guess: UInt64, from address: String, at now: Instant) {
+    public mutating func failed(_ guess: UInt64, from address: String, at now: Instant) {
         var suspect = suspects[address].flatMap { isForgotten($0, at: now) ? nil : $0 } ?? Suspect(lastAt: now)
         guard !suspect.known.contains(guess) else { return }
         if suspect.known.count == Self.mostKnown { suspect.known.removeFirst() }

@@ -1,15 +1,17 @@
 /// First in, first out, without moving what waits at every step.
-struct FIFO<Element> {
-    private var elements: [Element?] = []
-    private var head = 0
+@frozen public struct FIFO<Element> {
+    @usableFromInline var elements: [Element?] = []
+    @usableFromInline var head = 0
 
-    var count: Int { elements.count - head }
-    var isEmpty: Bool { head == elements.count }
-    var first: Element? { isEmpty ? nil : elements[head] }
+    @inlinable public init() {}
 
-    mutating func append(_ element: Element) { elements.append(element) }
+    @inlinable public var count: Int { elements.count - head }
+    @inlinable public var isEmpty: Bool { head == elements.count }
+    @inlinable public var first: Element? { isEmpty ? nil : elements[head] }
 
-    mutating func popFirst() -> Element? {
+    @inlinable public mutating func append(_ element: Element) { elements.append(element) }
+
+    @inlinable public mutating func popFirst() -> Element? {
         guard !isEmpty else { return nil }
         let element = elements[head].take()
         head += 1
@@ -23,13 +25,13 @@ struct FIFO<Element> {
         return element
     }
 
-    mutating func popFirst(where isWanted: (Element) -> Bool) -> Element? {
+    @inlinable public mutating func popFirst(where isWanted: (Element) -> Bool) -> Element? {
         guard let first, isWanted(first) else { return nil }
         return popFirst()
     }
 
     /// Takes back what came last.
-    mutating func popLast(where isWanted: (Element) -> Bool) -> Element? {
+    @inlinable public mutating func popLast(where isWanted: (Element) -> Bool) -> Element? {
         guard !isEmpty, let last = elements[elements.count - 1], isWanted(last) else { return nil }
         elements.removeLast()
         return last

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import RedisProxy
+@testable import Serving
 
 @Suite struct AuthThrottleTests {
     private let start = ContinuousClock.now

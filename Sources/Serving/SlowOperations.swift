@@ -1,13 +1,14 @@
 import Runtime
 import Synchronization
 
-/// The commands that lately took longest to be answered: by name, without keys or values. Any thread may add and ask.
-public final class SlowCommands: Sendable {
+/// What lately took longest to be answered through a proxy: by name, without keys, values or texts. Any thread may add and
+/// ask.
+public final class SlowOperations: Sendable {
     public struct Entry: Sendable {
         /// Milliseconds since 1970.
         public let atMs: Int64
-        /// `get`, `config|get`; `unknown` for a command that Redis 7.0 does not have.
-        public let command: String
+        /// From a closed set: `get`, `config|get`, a statement's fingerprint, a route.
+        public let name: String
         public let durationNs: Int
         public let replyBytes: Int
     }
@@ -15,10 +16,11 @@ public final class SlowCommands: Sendable {
     private static let most = 128
     private let entries = Mutex<[Entry]>([])
 
-    func add(_ command: Command.ID?, durationNs: Int, replyBytes: Int) {
-        let name = command.map { CommandTable.shared.fullName(of: CommandTable.shared[$0]) } ?? "unknown"
+    public init() {}
+
+    public func add(_ name: String, durationNs: Int, replyBytes: Int) {
         let entry = Entry(
-            atMs: WallClock.nowMilliseconds, command: name, durationNs: durationNs, replyBytes: replyBytes)
+            atMs: WallClock.nowMilliseconds, name: name, durationNs: durationNs, replyBytes: replyBytes)
         entries.withLock { entries in
             if entries.count == Self.most { entries.removeFirst() }
             entries.append(entry)

@@ -1,8 +1,8 @@
-/// Whether Redis is worth asking: after a row of failures it is left alone for a while, then one connection tries.
+/// Whether a server is worth asking: after a row of failures it is left alone for a while, then one connection tries.
 ///
 /// A value that is told what happened and the time; it acts on nothing itself.
-struct Breaker {
-    enum State: Equatable {
+public struct Breaker: Sendable {
+    public enum State: Equatable, Sendable {
         case closed(failures: Int)
         /// Nobody asks until then.
         case open(untilMs: Int, pauseMs: Int)
@@ -10,28 +10,28 @@ struct Breaker {
         case probing(pauseMs: Int)
     }
 
-    private(set) var state = State.closed(failures: 0)
+    public private(set) var state = State.closed(failures: 0)
     private let threshold: Int
     private let firstPauseMs: Int
     private let longestPauseMs: Int
     /// How often it opened from being closed.
-    private(set) var openings = 0
+    public private(set) var openings = 0
 
     /// - Parameters:
     ///   - threshold: failures in a row that open it.
     ///   - firstPauseMs: doubled with every failed attempt, up to `longestPauseMs`.
-    init(threshold: Int = 3, firstPauseMs: Int = 200, longestPauseMs: Int = 5000) {
+    public init(threshold: Int = 3, firstPauseMs: Int = 200, longestPauseMs: Int = 5000) {
         self.threshold = threshold
         self.firstPauseMs = firstPauseMs
         self.longestPauseMs = longestPauseMs
     }
 
-    var isClosed: Bool {
+    public var isClosed: Bool {
         if case .closed = state { true } else { false }
     }
 
     /// Whether a connection may be opened now. The first to be told so after a pause is the one that tries.
-    mutating func mayConnect(nowMs: Int) -> Bool {
+    public mutating func mayConnect(nowMs: Int) -> Bool {
         switch state {
         case .closed: return true
         case .probing: return false
@@ -43,7 +43,7 @@ struct Breaker {
     }
 
     /// A connection could not be made, or did not answer.
-    mutating func failed(nowMs: Int) {
+    public mutating func failed(nowMs: Int) {
         switch state {
         case .closed(let failures):
             guard failures + 1 >= threshold else {
@@ -60,11 +60,11 @@ struct Breaker {
     }
 
     /// Nobody needs the connection any more that was being made: another one may try.
-    mutating func gaveUp(nowMs: Int) {
+    public mutating func gaveUp(nowMs: Int) {
         guard case .probing(let pauseMs) = state else { return }
         state = .open(untilMs: nowMs, pauseMs: pauseMs)
     }
 
     /// A connection was made and answers.
-    mutating func succeeded() { state = .closed(failures: 0) }
+    public mutating func succeeded() { state = .closed(failures: 0) }
 }

@@ -1,0 +1,61 @@
+import Network
+import Runtime
+
+/// Where a proxy lets clients in.
+public struct Entrances: Sendable {
+    /// Nil for none by TCP.
+    public let address: ListenAddress?
+    /// Nil to serve TCP in plain.
+    public let tls: TLSServer?
+    /// Nil for none.
+    public let unixSocket: UnixSocket?
+
+    public struct UnixSocket: Sendable, Equatable {
+        public let path: String
+        public let mode: FileMode
+
+        public init(path: String, mode: FileMode) { (self.path, self.mode) = (path, mode) }
+    }
+
+    public init(address: ListenAddress?, tls: TLSServer? = nil, unixSocket: UnixSocket? = nil) {
+        (self.address, self.tls, self.unixSocket) = (address, tls, unixSocket)
+    }
+}
+
+/// The sockets of a proxy that listen.
+public final class EntranceListeners: Sendable {
+    private let tcp: StreamListener?
+    private let unix: UnixListener?
+    private let tls: TLSServer?
+
+    /// Throws when one of the addresses cannot be listened on.
+    ///
+    /// - Parameters:
+    ///   - negotiatesTLS: the protocol begins in plain and asks for TLS itself, so that the listener must not.
+    ///   - accepted: called on the loop's thread.
+    public init(
+        _ entrances: Entrances, negotiatesTLS: Bool = false, on loop: EventLoop,
+        accepted: @escaping @Sendable (StreamConnection) -> Void
+    ) throws {
+        tls = entrances.tls
+        let atOnce = negotiatesTLS ? nil : entrances.tls
+        tcp = try entrances.address.map { try StreamListener($0, tls: atOnce, on: loop, accepted: accepted) }
+        unix = try entrances.unixSocket.map {
+            try UnixListener(path: $0.path, mode: $0.mode.bits, on: loop, accepted: accepted)
+        }
+    }
+
+    /// Where clients connect, for people.
+    public var addresses: [String] {
+        (tcp.map { ["\($0.address)"] } ?? []) + (unix.map { [$0.path] } ?? [])
+    }
+
+    /// Reads the files of TLS again; when they are of no use the old ones stay in force.
+    public func reloadCertificate() throws(TLSError) { try tls?.reload() }
+
+    /// Accepts no more. Connections stay.
+    public func stop() {
+        tcp?.stop()
+        unix?.stop()
+    }
+}
