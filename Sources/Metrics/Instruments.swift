@@ -89,6 +89,9 @@ public final class InstrumentFamily<Member: Sendable>: Sendable {
         members.withLock { _ = $0.removeValue(forKey: labels) }
     }
 
+    /// Forgets all members.
+    public func removeAll() { members.withLock { $0 = labelNames.isEmpty ? [.none: make()] : [:] } }
+
     fileprivate var all: [(labels: Labels, member: Member)] {
         members.withLock { $0.map { ($0.key, $0.value) } }
             .sorted { $0.labels.rendered.lexicographicallyPrecedes($1.labels.rendered) }

@@ -6,9 +6,17 @@ import Synchronization
 /// Scrapes that overlap share one collection, and one that finished less than `minAge` ago is served again. A source that
 /// is late is left out with its success metrics at 0, and it is not asked again before it has come back.
 public final class Registry: Sendable {
-    private let minAge: Duration
-    private let seriesLimit: Int
     private let state: Mutex<State>
+
+    /// How much is asked and kept.
+    public struct Rules: Sendable {
+        /// How long a finished collection is served again.
+        public var minAge: Duration
+        /// Series that one collector may bring.
+        public var seriesLimit: Int
+
+        public init(minAge: Duration, seriesLimit: Int) { (self.minAge, self.seriesLimit) = (minAge, seriesLimit) }
+    }
 
     /// Series left out because their collector had brought `seriesLimit` already.
     public let seriesDropped = CounterFamily(
@@ -23,19 +31,20 @@ public final class Registry: Sendable {
             "Series of the service's own metrics left out because Outrigger serves their name."))
 
     fileprivate struct State {
+        var rules: Rules
         var sources: [SourceSlot] = []
         var owners = NameOwners()
         var gatherings: [CollectorSelection: Gathering] = [:]
     }
 
-    /// - Parameters:
-    ///   - minAge: how long a finished collection is served again.
-    ///   - seriesLimit: series that one collector may bring.
-    public init(minAge: Duration, seriesLimit: Int) {
-        self.minAge = minAge
-        self.seriesLimit = seriesLimit
-        state = Mutex(State())
+    public init(_ rules: Rules) { state = Mutex(State(rules: rules)) }
+
+    public convenience init(minAge: Duration, seriesLimit: Int) {
+        self.init(Rules(minAge: minAge, seriesLimit: seriesLimit))
     }
+
+    /// From the next collection on.
+    public func use(_ rules: Rules) { state.withLock { $0.rules = rules } }
 
     public func add(_ source: any MetricSource) {
         state.withLock { $0.sources.append(SourceSlot(source)) }
@@ -52,7 +61,7 @@ public final class Registry: Sendable {
 
     /// What all sources know, at `deadline` at the latest.
     public func gather(_ selection: CollectorSelection = .all, by deadline: Deadline) async -> Snapshot {
-        let (gathering, isNew) = state.withLock { $0.gathering(for: selection, minAge: minAge, deadline: deadline) }
+        let (gathering, isNew) = state.withLock { $0.gathering(for: selection, deadline: deadline) }
         if isNew { gathering.start() }
         var collected = await gathering.results(by: deadline)
         let refused = state.withLock { $0.owners.settle(&collected) }
@@ -61,11 +70,12 @@ public final class Registry: Sendable {
             Log.warn("a metric of the service is left out: its name is taken", ["metric": name])
         }
         var snapshot = Snapshot()
-        for part in collected { append(part, to: &snapshot) }
+        let seriesLimit = state.withLock { $0.rules.seriesLimit }
+        for part in collected { append(part, atMost: seriesLimit, to: &snapshot) }
         return snapshot
     }
 
-    private func append(_ part: Collected, to snapshot: inout Snapshot) {
+    private func append(_ part: Collected, atMost seriesLimit: Int, to snapshot: inout Snapshot) {
         var room = seriesLimit
         for var family in part.families {
             let excess = family.samples.count - room
@@ -82,8 +92,9 @@ public final class Registry: Sendable {
 extension Registry.State {
     /// The collection that answers a scrape which begins now, and whether it must still be started.
     fileprivate mutating func gathering(
-        for selection: CollectorSelection, minAge: Duration, deadline: Deadline
+        for selection: CollectorSelection, deadline: Deadline
     ) -> (Gathering, isNew: Bool) {
+        let minAge = rules.minAge
         if let known = gatherings[selection], known.serves(minAge: minAge) { return (known, false) }
         gatherings = gatherings.filter { $0.value.serves(minAge: minAge) }
         let fresh = Gathering(sources, round: CollectionRound(deadline: deadline, selection: selection))

@@ -87,8 +87,8 @@ public final class RedisProxy: Sendable {
         listeners = try EntranceListeners(entrances.entrances, on: loop) { door.accept($0) }
     }
 
-    /// Reads the files of TLS again; when they are of no use the old ones stay in force.
-    public func reloadCertificate() throws(TLSError) { try listeners.reloadCertificate() }
+    /// Reads the files of TLS again, for use once everything else is found to be in order. Nil without TLS.
+    public func readCertificate() throws(TLSError) -> TLSServer.Fresh? { try listeners.readCertificate() }
 
     /// Whether replies of Redis are kept here, which is so behind a proxy in front of a Redis.
     public var hasLocalLevel: Bool { cache != nil }

@@ -50,8 +50,8 @@ public final class EntranceListeners: Sendable {
         (tcp.map { ["\($0.address)"] } ?? []) + (unix.map { [$0.path] } ?? [])
     }
 
-    /// Reads the files of TLS again; when they are of no use the old ones stay in force.
-    public func reloadCertificate() throws(TLSError) { try tls?.reload() }
+    /// Reads the files of TLS again, for use once everything else is found to be in order. Nil without TLS.
+    public func readCertificate() throws(TLSError) -> TLSServer.Fresh? { try tls?.read() }
 
     /// Accepts no more. Connections stay.
     public func stop() {

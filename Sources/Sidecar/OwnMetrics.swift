@@ -9,6 +9,10 @@ struct OwnMetrics: Sendable {
     let isReady: Gauge
     private let reloadSuccess: Gauge
     private let reloadTime: Gauge
+    private let waiting = GaugeFamily(
+        .gauge(
+            "outrigger_config_restart_needed", "Always 1; the setting was changed and waits for the next start."),
+        labelNames: ["setting"])
 
     init() {
         let build = GaugeFamily(
@@ -24,10 +28,13 @@ struct OwnMetrics: Sendable {
                 "When the configuration was last read successfully, in seconds since 1970."))
         let ready = GaugeFamily(.gauge("outrigger_ready", "Whether every listener is open."))
         (isReady, reloadSuccess, reloadTime) = (ready.with([]), success.with([]), time.with([]))
-        instruments = InstrumentSource("outrigger", [build, success, time, ready, duplicates])
+        instruments = InstrumentSource("outrigger", [build, success, time, ready, duplicates, waiting])
     }
 
-    func reloadSucceeded() {
+    /// - Parameter settings: those whose change waits for the next start.
+    func reloadSucceeded(waiting settings: [String] = []) {
+        waiting.removeAll()
+        for setting in settings { waiting.with([setting]).set(1) }
         reloadSuccess.set(1)
         reloadTime.set(WallClock.now.rounded())
     }

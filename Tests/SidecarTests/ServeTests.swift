@@ -47,8 +47,14 @@ import Testing
         outrigger.process.signal(SIGHUP)
         #expect(try await page(of: outrigger, showing: "outrigger_config_last_reload_successful 1\n"))
         try Files.write("history: {interval: 5s}\n", to: file)
-        #expect(try await outrigger.get("/-/reload", ["-X", "POST"]).status == 200)
-        #expect(outrigger.log.contains("performance settings changed: they take effect at the next start"))
+        let told = try await outrigger.get("/-/reload", ["-X", "POST"])
+        #expect(told.status == 200)
+        #expect(told.body == "history.interval takes effect at the next start\n")
+        #expect(
+            outrigger.log.contains(
+                "msg=\"a changed setting takes effect at the next start\" setting=history.interval\n"))
+        #expect(
+            try await page(of: outrigger, showing: "outrigger_config_restart_needed{setting=\"history.interval\"} 1\n"))
         await outrigger.stop()
     }
 

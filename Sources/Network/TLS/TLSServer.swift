@@ -29,12 +29,20 @@ public final class TLSServer: Sendable {
     /// Connections that failed the handshake or broke the protocol, ever.
     public var failures: Int { seen.count }
 
-    /// Reads the files again, as after a certificate was renewed; connections that are open keep the old one. When the
-    /// files are of no use the old ones stay in force.
-    public func reload() throws(TLSError) {
-        let fresh = try Self.load(files, seen)
-        current.withLock { $0 = fresh }
+    /// What the files held when they were read again, for use once everything else is found to be in order.
+    public struct Fresh: Sendable {
+        fileprivate let server: TLSServer
+        fileprivate let context: TLSContext
+
+        /// From now on for connections that begin; those that are open keep the old one.
+        public func use() { server.current.withLock { $0 = context } }
     }
+
+    /// Reads the files again, as after a certificate was renewed. Throws when they are of no use.
+    public func read() throws(TLSError) -> Fresh { Fresh(server: self, context: try Self.load(files, seen)) }
+
+    /// Reads the files again and uses what they hold; when they are of no use the old ones stay in force.
+    public func reload() throws(TLSError) { try read().use() }
 
     func session() -> TLSSession { TLSSession(current.withLock { $0 }, accepts: true) }
 

@@ -18,6 +18,8 @@ public final class Settings {
     }
 
     public private(set) var declarations: [Declaration] = []
+    /// What has been read so far.
+    public private(set) var values = SettingValues()
     private let file: (name: String, root: YAML)?
     private let environment: [String: String]
     private let flags: [CommandLineFlag]
@@ -86,25 +88,35 @@ public final class Settings {
     public func readList(
         _ name: String, default fallback: [String] = [], _ help: String, aliases: [String] = []
     ) throws(SettingsError) -> [String] {
+        let (texts, origin) = try findList(name, default: fallback, help, aliases)
+        values.note(name, texts.joined(separator: ","), from: origin)
+        return texts
+    }
+
+    private func findList(
+        _ name: String, default fallback: [String], _ help: String, _ aliases: [String]
+    ) throws(SettingsError) -> (texts: [String], origin: String) {
         declare(name, kind: "a list", fallback: fallback.joined(separator: ","), help, aliases)
         markKnown(name, aliases)
         let given = flags.filter { $0.name == name }
-        if !given.isEmpty {
+        if let last = given.last {
             usedFlags.insert(name)
-            return given.flatMap { splitList($0.value ?? "") }
+            return (given.flatMap { splitList($0.value ?? "") }, "flag \(last.spelling)")
         }
-        if let variable = try environmentValue(name, aliases) { return splitList(variable.text) }
-        guard let node = fileNode(name) else { return fallback }
+        if let variable = try environmentValue(name, aliases) {
+            return (splitList(variable.text), "environment \(variable.name)")
+        }
+        guard let node = fileNode(name) else { return (fallback, "default") }
         if let items = node.items {
             var texts: [String] = []
             for item in items {
                 guard let text = item.text else { throw wrong(name, item, "must be text, but is \(item.kindText)") }
                 texts.append(text)
             }
-            return texts
+            return (texts, place(of: node))
         }
         guard let text = node.text else { throw wrong(name, node, "must be a list, but is \(node.kindText)") }
-        return node.isNull ? [] : splitList(text)
+        return (node.isNull ? [] : splitList(text), place(of: node))
     }
 
     /// A list of mappings in the file, such as `targets.postgres`. `body` reads one; to declare its settings it is
@@ -138,6 +150,7 @@ public final class Settings {
             Declaration(name: name, kind: "a section", fallback: nil, help: help, aliases: [], isInFileOnly: true))
         guard let node = fileNode(name) else { return nil }
         markAll(node, path: name)
+        noteAll(node, path: name)
         return node
     }
 
@@ -164,9 +177,31 @@ public final class Settings {
     struct Found<Value> {
         let value: Value
         let place: String
+        /// More exactly than `place`, for those who look for it.
+        var origin: String
     }
 
     private func find<Value: SettingValue>(
+        _ name: String, fallback: Value?, _ help: String, aliases: [String]
+    ) throws(SettingsError) -> Found<Value>? {
+        let found: Found<Value>? = try search(name, fallback: fallback, help, aliases: aliases)
+        note(name, found, fallback: fallback)
+        return found
+    }
+
+    func note<Value: SettingValue>(_ name: String, _ found: Found<Value>?, fallback: Value?) {
+        values.note(
+            name, (found?.value ?? fallback)?.settingText ?? "", from: found?.origin ?? "default")
+    }
+
+    /// Every text of a section.
+    private func noteAll(_ node: YAML, path: String) {
+        if let text = node.text { values.note(path, text, from: place(of: node)) }
+        for entry in node.entries ?? [] { noteAll(entry.value, path: path + "." + entry.key) }
+        for (index, item) in (node.items ?? []).enumerated() { noteAll(item, path: "\(path)[\(index)]") }
+    }
+
+    private func search<Value: SettingValue>(
         _ name: String, fallback: Value?, _ help: String, aliases: [String]
     ) throws(SettingsError) -> Found<Value>? {
         declare(name, kind: Value.kind, fallback: fallback?.settingText, help, aliases)
@@ -178,10 +213,12 @@ public final class Settings {
             guard let text else {
                 throw SettingsError(place: "command line", key: flag.spelling, problem: "needs a value")
             }
-            return try convert(text, name: flag.spelling, place: "command line")
+            return try convert(
+                text, name: flag.spelling, place: "command line", origin: "flag \(flag.spelling)")
         }
         if let variable = try environmentValue(name, aliases) {
-            return try convert(variable.text, name: variable.name, place: "environment")
+            return try convert(
+                variable.text, name: variable.name, place: "environment", origin: "environment \(variable.name)")
         }
         guard var node = fileNode(name) else { return nil }
         // `collector: {stat_statements: {enabled: true, limit: 50}}` beside `collector: {stat_statements: true}`.
@@ -195,16 +232,16 @@ public final class Settings {
     func convert<Value: SettingValue>(_ node: YAML, name: String) throws(SettingsError) -> Found<Value>? {
         if node.isNull { return nil }
         guard let text = node.text else { throw wrong(name, node, "must be \(Value.kind), but is \(node.kindText)") }
-        return try convert(text, name: name, place: place(of: node))
+        return try convert(text, name: name, place: place(of: node), origin: place(of: node))
     }
 
-    private func convert<Value: SettingValue>(_ text: String, name: String, place: String) throws(SettingsError)
-        -> Found<Value>
-    {
+    private func convert<Value: SettingValue>(
+        _ text: String, name: String, place: String, origin: String
+    ) throws(SettingsError) -> Found<Value> {
         guard let value = Value(setting: text) else {
             throw SettingsError(place: place, key: name, problem: "\"\(text)\" is not \(Value.kind)")
         }
-        return Found(value: value, place: place)
+        return Found(value: value, place: place, origin: origin)
     }
 
     private func environmentValue(_ name: String, _ aliases: [String]) throws(SettingsError) -> (
@@ -254,6 +291,10 @@ public final class Settings {
         for variable in [Settings.variable(for: name)] + aliases {
             usedVariables.formUnion([variable, variable + "_FILE"])
         }
+    }
+
+    func noteText(_ name: String, _ text: String, from node: YAML) {
+        values.note(name, text, from: place(of: node))
     }
 
     func markUsed(_ path: String) { usedPaths.insert(path) }
@@ -338,6 +379,14 @@ public struct SettingsItem {
     public func readList(_ key: String, default fallback: [String] = [], _ help: String) throws(SettingsError)
         -> [String]
     {
+        let texts = try findList(key, default: fallback, help)
+        if let node {
+            settings.noteText(path + "." + key, texts.joined(separator: ","), from: (node[key] ?? node))
+        }
+        return texts
+    }
+
+    private func findList(_ key: String, default fallback: [String], _ help: String) throws(SettingsError) -> [String] {
         declare(key, "a list", fallback.joined(separator: ","), help)
         guard let found = node?[key] else { return fallback }
         settings.markUsed(path + "." + key)
@@ -384,9 +433,16 @@ public struct SettingsItem {
         -> Value?
     {
         declare(key, Value.kind, fallback?.settingText, help)
-        guard let found = node?[key] else { return nil }
-        settings.markUsed(path + "." + key)
-        return try settings.convert(found, name: path + "." + key)?.value
+        guard let node else { return nil }
+        let name = path + "." + key
+        guard let given = node[key] else {
+            settings.note(name, nil, fallback: fallback)
+            return nil
+        }
+        settings.markUsed(name)
+        let found: Settings.Found<Value>? = try settings.convert(given, name: name)
+        settings.note(name, found, fallback: fallback)
+        return found?.value
     }
 
     private func declare(_ key: String, _ kind: String, _ fallback: String?, _ help: String) {

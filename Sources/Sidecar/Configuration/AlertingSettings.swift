@@ -60,12 +60,6 @@ struct AlertingSettings {
         self.ruler = ruler
     }
 
-    /// Whether something differs that a reload leaves as it is.
-    func needsRestart(after old: AlertingSettings) -> Bool {
-        historyInterval != old.historyInterval || historyLimitBytes != old.historyLimitBytes
-            || saveInterval != old.saveInterval || stateFolder != old.stateFolder || performance != old.performance
-    }
-
     private static func milliseconds(
         _ settings: Settings, _ name: String, default fallback: Duration, _ help: String
     ) throws(SettingsError) -> Int64 {

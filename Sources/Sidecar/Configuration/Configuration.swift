@@ -3,7 +3,6 @@ import Glibc
 import Metrics
 import Network
 import Operations
-import RedisProxy
 import Runtime
 
 /// Everything that can be set, checked. Reading it declares every setting.
@@ -20,7 +19,9 @@ struct Configuration {
     let service: ServiceSettings
     let host: HostSettings
     let alerting: AlertingSettings
-    let proxies: ProxySettings
+    let carrying: [any CarryingSettings]
+    /// Every setting's value and origin.
+    let values: SettingValues
 
     struct Web {
         let listen: [ListenAddress]
@@ -33,6 +34,8 @@ struct Configuration {
         let timeout: Duration
         let timeoutOffset: Duration
         let seriesLimit: Int
+
+        var registry: Registry.Rules { Registry.Rules(minAge: minAge, seriesLimit: seriesLimit) }
     }
 
     init(_ settings: Settings) throws(SettingsError) {
@@ -49,10 +52,11 @@ struct Configuration {
         service = try ServiceSettings(settings)
         host = try HostSettings(settings)
         var alerting = try AlertingSettings(settings, listen: web.listen.first)
-        proxies = try ProxySettings(
-            settings, redis: targets.redis.first?.address, stateFolder: alerting.stateFolder)
-        if proxies.redisAccess.hasEntrance { alerting.performance.proxiedOperations = RedisProxy.operationNames }
+        let ground = Ground(targets: targets, web: web, stateFolder: alerting.stateFolder)
+        carrying = try Self.carrying.map { kind throws(SettingsError) in try kind.init(settings, beside: ground) }
+        alerting.performance.proxiedOperations = carrying.flatMap(\.operationNames)
         self.alerting = alerting
+        values = settings.values
     }
 
     /// Reads the file that `--config` or `OUTRIGGER_CONFIG` names, the environment and the flags.

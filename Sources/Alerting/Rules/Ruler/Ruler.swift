@@ -69,6 +69,9 @@ public actor Ruler {
         load(files, settings ?? self.settings)
     }
 
+    /// Reads and checks the rule files that these settings name, on the ruler's own thread, and changes nothing.
+    public func read(_ settings: RulerSettings) throws(RuleLoadError) -> [RuleFile] { try Ruler.read(settings.files) }
+
     /// Takes these files in the place of all others.
     public func load(_ files: [RuleFile], _ settings: RulerSettings? = nil) {
         let now = clock.now()

@@ -1,7 +1,6 @@
 import Alerting
 import Metrics
 import Network
-import RedisProxy
 import Runtime
 
 /// The JSON pages about health and performance. A page is a row: its path, what its answer looks like, and how it is made.
@@ -9,8 +8,7 @@ struct HealthPages: Sendable {
     let facts: Facts
     let report: @Sendable () -> PerformanceReport?
     let startedAt: Moment
-    /// Nil without one.
-    let redisProxy: RedisProxy?
+    let memory: GivenBack
 
     struct Page: Sendable {
         let method: String
@@ -108,10 +106,10 @@ struct HealthPages: Sendable {
     ])
 
     private var cache: JSON {
-        redisProxy?.sweep()
+        memory.sweep()
         let told = CacheFacts(facts: facts)
         return .record([
-            "enabled": .bool(redisProxy?.hasLocalLevel == true), "total": told.summary, "classes": told.classes,
+            "enabled": .bool(!memory.isEmpty), "total": told.summary, "classes": told.classes,
         ])
     }
 
@@ -309,7 +307,7 @@ struct HealthPages: Sendable {
     private static let cacheShareFreed = 0.5
 
     private var cleanup: JSON {
-        let ofCache = redisProxy?.free(share: Self.cacheShareFreed) ?? 0
+        let ofCache = memory.free(share: Self.cacheShareFreed)
         let (before, after) = Memory.trim()
         return .record([
             "freed_bytes": .integer(Int64(max(0, before - after))), "resident_bytes": .integer(Int64(after)),

@@ -5,8 +5,8 @@ import Operations
 import RedisProxy
 import Runtime
 
-/// Where the proxies listen, and what stands behind them.
-struct ProxySettings: Sendable {
+/// Where the Redis proxy listens, and what stands behind it.
+struct RedisProxySettings: CarryingSettings {
     /// Where the Redis proxy lets clients in, and whom.
     let redisAccess: AccessSettings
     /// Says as whom to speak, and where unless `topology` does.
@@ -21,18 +21,17 @@ struct ProxySettings: Sendable {
     private let writeBehind: WriteBehindRules
     private let stateFolder: String?
 
-    /// - Parameters:
-    ///   - redis: the one that is watched, in front of which the proxy stands unless another is named.
-    ///   - stateFolder: for what is hot, and the log of what Redis does not have yet.
-    init(_ settings: Settings, redis: RedisAddress?, stateFolder: String?) throws(SettingsError) {
+    /// - Parameter ground: the first Redis that is watched stands behind the proxy unless another is named, and the folder
+    ///   is for what is hot, and the log of what Redis does not have yet.
+    init(_ settings: Settings, beside ground: Configuration.Ground) throws(SettingsError) {
         let listen = try settings.read(
             "redis_proxy.listen_address", as: ListenAddress.self,
             "Where the Redis proxy listens, such as 127.0.0.1:6380. Beyond loopback only with TLS and passwords. Off when not set."
         )
-        self.redis = try Self.readUpstream(settings) ?? redis
+        redis = try Self.readUpstream(settings) ?? ground.targets.redis.first?.address
         redisTLS = try TLSClientSettings(settings, "redis_proxy.upstream_tls")
         topology = try TopologySettings(settings)
-        let hasRedis = self.redis != nil || topology.isFound
+        let hasRedis = redis != nil || topology.isFound
         redisAccess = try AccessSettings(settings, listeningOn: listen, hasRedis: hasRedis)
         memoryBytes = try settings.read(
             "redis_proxy.memory_bytes", default: ByteCount(64 << 20),
@@ -49,7 +48,7 @@ struct ProxySettings: Sendable {
             in: .zero...(.seconds(3600)))
         cache = try CacheConfiguration(settings)
         writeBehind = try WriteBehindRules(settings)
-        self.stateFolder = stateFolder
+        stateFolder = ground.stateFolder
         guard hasRedis, redisAccess.hasEntrance else { return }
         if case .cluster = topology { try checkCluster(settings) }
         guard !writesBehind || stateFolder != nil else {
@@ -84,10 +83,14 @@ struct ProxySettings: Sendable {
         }
     }
 
-    /// Starts the Redis proxy, where there is to be one. Looks the Redis' name up, which blocks, and reads the files of
-    /// TLS.
-    func startRedisProxy(_ operations: OperationRecorder) throws -> RedisProxy? {
-        guard redisAccess.hasEntrance else { return nil }
+    var operationNames: [String] { redisAccess.hasEntrance ? RedisProxy.operationNames : [] }
+
+    func makePart(_ surroundings: Surroundings) -> (any Part)? {
+        redisAccess.hasEntrance ? RedisProxyPart(self, surroundings) : nil
+    }
+
+    /// Starts the Redis proxy. Looks the Redis' name up, which blocks, and reads the files of TLS.
+    func start(_ operations: OperationRecorder) throws -> RedisProxy {
         let entrances = try redisAccess.makeEntrances()
         var limits = MemoryRedis.Limits()
         limits.bytes = memoryBytes

@@ -9,7 +9,7 @@ import Synchronization
 ///
 /// Everything in it lives as long as the process. A reload changes rules, receivers and retention in place, so that no
 /// alert and no sample is lost by one.
-final class AlertingParts: Sendable {
+final class RunningAlerting: Sendable {
     let history: History
     let ruler: Ruler
     let engine = Engine()
@@ -21,8 +21,8 @@ final class AlertingParts: Sendable {
 
     /// Reads what survived the last run.
     static func start(
-        _ settings: AlertingSettings, targets: [HistoryTarget], registry: Registry, instruments: InstrumentSource
-    ) async throws -> AlertingParts {
+        _ settings: AlertingSettings, targets: [HistoryTarget], registry: Registry
+    ) async throws -> RunningAlerting {
         let folder = try settings.stateFolder.map { path throws(FileError) in try StateFolder(path) }
         if folder == nil, !settings.ruler.files.isEmpty {
             Log.warn("state.dir is not set: a restart forgets alerts, notifications and history")
@@ -35,15 +35,9 @@ final class AlertingParts: Sendable {
         }
         await keeper?.load()
         let telling = Telling(store: NotificationStore(folder))
-        try await telling.configure(settings.notification)
-        let parts = try AlertingParts(
+        await telling.configure(settings.notification, kept: try await telling.load(for: settings.notification))
+        let parts = try RunningAlerting(
             settings, history: history, keeper: keeper, telling: telling, registry: registry, folder: folder)
-        for instrument in history.metrics.instruments + parts.sampler.instruments + telling.metrics.all
-            + parts.ruler.metrics.instruments
-            + (keeper?.instruments ?? []) + (parts.classifier?.instruments ?? [])
-        {
-            instruments.add(instrument)
-        }
         try await parts.ruler.load()
         parts.deriveRetention()
         parts.run()
@@ -68,6 +62,11 @@ final class AlertingParts: Sendable {
         classifier = try Classifier(
             settings.performance, engine: engine, source: HistoryStore(history),
             stateFile: folder.map { StateFile($0.path + "/performance") })
+    }
+
+    var instruments: [any Instrument] {
+        history.metrics.instruments + sampler.instruments + telling.metrics.all + ruler.metrics.instruments
+            + (keeper?.instruments ?? []) + (classifier?.instruments ?? [])
     }
 
     /// The latest judgement; nil before the first, and where levels are not judged.
@@ -97,12 +96,18 @@ final class AlertingParts: Sendable {
         history.setRetention(byName, least: least)
     }
 
-    /// - Throws: `RuleLoadError`; then the old rules and receivers stay.
-    func reload(_ settings: AlertingSettings, targets: [HistoryTarget]) async throws {
-        try await ruler.load(settings.ruler)
-        history.setTargets(targets)
-        deriveRetention()
-        try await telling.configure(settings.notification)
+    /// Reads the rule files and what receivers need, and changes nothing yet.
+    ///
+    /// - Throws: `RuleLoadError` or `FileError`.
+    func prepare(_ settings: AlertingSettings, targets: [HistoryTarget]) async throws -> @Sendable () async -> Void {
+        let files = try await ruler.read(settings.ruler)
+        let kept = try await telling.load(for: settings.notification)
+        return { [self] in
+            await ruler.load(files, settings.ruler)
+            history.setTargets(targets)
+            deriveRetention()
+            await telling.configure(settings.notification, kept: kept)
+        }
     }
 
     /// Ends the evaluating first, then lets messages under way arrive, then writes the history down. Nobody is told that an
@@ -140,14 +145,22 @@ private final class Telling: AlertSink {
 
     init(store: NotificationStore) { self.store = store }
 
-    func configure(_ settings: NotificationSettings?) async throws(FileError) {
+    typealias Kept = (log: NotificationLog, silences: Silences)
+
+    /// What the last run left behind, where these settings are the first that name receivers.
+    func load(for settings: NotificationSettings?) async throws(FileError) -> Kept? {
+        guard settings != nil, state.withLock({ $0 == nil }) else { return nil }
+        return try await store.load(at: .now)
+    }
+
+    /// - Parameter kept: what `load` gave for these settings.
+    func configure(_ settings: NotificationSettings?, kept: Kept?) async {
         if let known = state.withLock({ $0?.dispatcher }) {
             await known.reconfigure(
                 settings?.switchboard ?? .nobody, heartbeats: settings?.heartbeats ?? [])
             return
         }
-        guard let settings else { return }
-        let kept = try await store.load(at: .now)
+        guard let settings, let kept else { return }
         let dispatcher = Dispatcher(
             settings.switchboard, heartbeats: settings.heartbeats, client: HTTPClient(),
             userAgent: "Outrigger/\(Outrigger.version)", store: store, log: kept.log, silences: kept.silences,
