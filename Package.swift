@@ -72,7 +72,8 @@ let package = Package(
         .testTarget(
             name: "DatabasesTests", dependencies: ["Databases", "LocalServers", "Runtime"], swiftSettings: common),
         .testTarget(
-            name: "CollectorsTests", dependencies: ["Collectors", "Databases", "LocalServers", "Metrics", "Runtime"],
+            name: "CollectorsTests",
+            dependencies: ["Collectors", "Databases", "LocalServers", "Metrics", "Runtime", "TestTools"],
             swiftSettings: common),
         .testTarget(
             name: "AlertingTests",
@@ -82,7 +83,8 @@ let package = Package(
             name: "OperationsTests",
             dependencies: ["Operations", "LocalServers", "Metrics", "Network", "Runtime", "TestTools"],
             swiftSettings: common),
-        .testTarget(name: "CacheTests", dependencies: ["Cache", "Runtime", "Metrics"], swiftSettings: common),
+        .testTarget(
+            name: "CacheTests", dependencies: ["Cache", "Runtime", "Metrics", "TestTools"], swiftSettings: common),
         .testTarget(name: "ServingTests", dependencies: ["Serving"], swiftSettings: common),
         .testTarget(
             name: "RedisProxyTests",

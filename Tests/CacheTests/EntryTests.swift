@@ -161,7 +161,7 @@ import Testing
 
     /// The estimate for half and for twice the memory, beside caches that really have it.
     @Test(arguments: [Eviction.lru, .s3fifo]) func theShadowsForetellTheHitRatio(_ eviction: Eviction) async throws {
-        guard let trace = try await Trace.load("web12", requests: 60_000) else { return }
+        let trace = try await Trace.load("web12", requests: 60_000)
         func run(_ entries: Int, estimates: Bool) -> (CacheStatistics, CacheUsage) {
             let limits = LocalCache.Limits(bytes: .max, entries: entries, jitter: 0, estimatesHitRatios: estimates)
             let cache = LocalCache(

@@ -5,7 +5,7 @@ import Testing
 
 /// The policies on recorded loads, beside the reference table in ../shared and beside caches as plain as their
 /// definition.
-@Suite(.serialized) struct HitRatioTests {
+@Suite(.serialized, .enabled(if: Trace.areThere, Trace.absence)) struct HitRatioTests {
     struct Case: Sendable, CustomStringConvertible {
         let trace: String
         var requests = Int.max
@@ -24,9 +24,9 @@ import Testing
     @Test(arguments: cases) func lruFIFOAndLFUGiveTheReferenceRatiosAndTheOthersAtLeastTheirs(_ example: Case)
         async throws
     {
-        guard let trace = try await Trace.load(example.trace, requests: example.requests) else { return }
+        let trace = try await Trace.load(example.trace, requests: example.requests)
         for capacity in example.capacities {
-            guard let row = try Trace.row(example.row, capacity) else { return }
+            let row = try Trace.row(example.row, capacity)
             #expect(percent(hits(.fifo, trace, capacity), trace) == row["FIFO"])
             #expect(percent(hits(.lru, trace, capacity), trace) == row["LRU"])
             if trace.keys.count < 200_000 { #expect(percent(hits(.lfu, trace, capacity), trace) == row["LFU"]) }
@@ -50,7 +50,7 @@ import Testing
     }
 
     @Test(arguments: variants) func hitsAreThoseOfThePlainDefinition(_ variant: Variant) async throws {
-        guard let trace = try await Trace.load(variant.trace) else { return }
+        let trace = try await Trace.load(variant.trace)
         let capacity = variant.sized ? 1_400_000 : 700
         func reference(_ policy: ReferenceCache.Policy) -> Int {
             var cache = ReferenceCache(policy, capacity: capacity)

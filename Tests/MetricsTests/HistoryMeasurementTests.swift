@@ -6,17 +6,13 @@ import Testing
 
 /// What a sample costs, on series that two exporters really have, moved by dice.
 @Suite struct HistoryMeasurementTests {
-    private static let folder =
-        #filePath.split(separator: "/").dropLast(3).reduce("") { $0 + "/" + $1 } + "/../shared/data/metrics"
-
     private static let captures = [
-        "captured_postgres_exporter_0.11.1_full.txt", "captured_redis_exporter_1.45_full.txt",
+        "metrics/captured_postgres_exporter_0.11.1_full.txt", "metrics/captured_redis_exporter_1.45_full.txt",
     ]
 
-    @Test(
-        .enabled(if: captures.allSatisfy { Files.exists(folder + "/" + $0) }, "no captured scrapes beside the sources"))
+    @Test(.enabled(if: captures.allSatisfy(Facts.hasShared), "\(Facts.needs("metrics"))"))
     func anHourOfCapturedSeriesTakesAtMostTwoAndAHalfBytesASample() throws {
-        var families = try Self.captures.flatMap { Self.families(try Files.readText(Self.folder + "/" + $0)) }
+        var families = try Self.captures.flatMap { Self.families(try Facts.sharedText($0)) }
         var dice = Seeded(1)
         let history = History.ofItself()
         for round in 0..<240 as Range<Int64> {

@@ -1,15 +1,11 @@
 import Foundation
 import PromQL
+import TestTools
 import Testing
 
 /// Prometheus' own scripts, where a checkout of them lies beside the package.
 @Suite struct PublicScriptsTests {
-    private static let folder = URL(filePath: #filePath).deletingLastPathComponent()
-        .appending(path: "../../../shared/data/promqltest").standardizedFileURL
-
-    private static var isThere: Bool {
-        FileManager.default.fileExists(atPath: folder.appending(path: "cases.json").path)
-    }
+    private static let folder = URL(filePath: Facts.sharedPath("promqltest"))
 
     private struct Listed: Decodable {
         let file: String
@@ -39,7 +35,9 @@ import Testing
         return outcomes
     }
 
-    @Test(.enabled(if: isThere, "the public scripts are not beside the package"), arguments: [false, true])
+    @Test(
+        .enabled(if: Facts.hasShared("promqltest/cases.json"), "\(Facts.needs("promqltest"))"),
+        arguments: [false, true])
     func everyPlainCasePassesAndOnlyTheOthersAreSkipped(delaysNameRemoval: Bool) throws {
         let listed = try JSONDecoder().decode(
             [Listed].self, from: Data(contentsOf: Self.folder.appending(path: "cases.json")))

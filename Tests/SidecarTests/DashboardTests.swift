@@ -1,6 +1,7 @@
 import LocalServers
 import PromQL
 import Runtime
+import TestTools
 import Testing
 
 /// Other people's dashboards and rules, against a real Prometheus that scrapes Outrigger.
@@ -20,12 +21,9 @@ import Testing
         "pgbouncer_cluster", "server",
     ]
 
-    @Test func everySelectorThatUpstreamCanServeMatchesSeries() async throws {
-        let data = "../shared/data"
-        guard Files.exists(data + "/dashboards") else {
-            print("skipped: ../shared is absent")
-            return
-        }
+    @Test(.enabled(if: Facts.hasShared("dashboards"), "\(Facts.needs("dashboards"))"))
+    func everySelectorThatUpstreamCanServeMatchesSeries() async throws {
+        let data = Facts.sharedPath("")
         let served = try namesThatUpstreamServes(data + "/metrics/dashboard_coverage.tsv")
         let selectors = try selectors(in: data).filter { served.contains($0.name) || $0.name.hasPrefix("pgbouncer_") }
         #expect(selectors.count > 100)

@@ -7,7 +7,8 @@ import Testing
 @Suite struct RedisProxyServeTests {
     private func start(_ port: UInt16, redis: LocalRedis?) async throws -> RunningOutrigger {
         try await RunningOutrigger.start(
-            ["--redis-proxy.listen-address=127.0.0.1:\(port)", "--collect.min-age=0s"], environment: redis.map { ["REDIS_URL": $0.url] } ?? [:])
+            ["--redis-proxy.listen-address=127.0.0.1:\(port)", "--collect.min-age=0s"],
+            environment: redis.map { ["REDIS_URL": $0.url] } ?? [:])
     }
 
     /// Runs a script of redis-py, with `port` and `direct`, the port of the Redis behind the proxy.

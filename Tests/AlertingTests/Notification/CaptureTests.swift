@@ -1,5 +1,6 @@
 import Metrics
 import Runtime
+import TestTools
 import Testing
 
 @testable import Alerting
@@ -48,7 +49,7 @@ import Testing
             #expect(message.body.count == (try headerLength(capture)))
         }
         #expect(captures.count == 8)
-        let raw = try Files.read(SharedData.folder + "/webhook_example.json")
+        let raw = try Files.read(Facts.sharedPath("alerting/webhook_example.json"))
         #expect(bytes(try JSON.parse(raw)) + [0x0a] == raw)
     }
 

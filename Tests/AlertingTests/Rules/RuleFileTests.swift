@@ -215,7 +215,7 @@ import Testing
 
     @Test(.enabled(if: SharedData.isPresent, SharedData.absence))
     func publishedRuleFilesAreRead() throws {
-        let folder = SharedData.folder.replacing("/alerting", with: "/rules")
+        let folder = Facts.sharedPath("rules")
         for name in try Files.list(folder) {
             let file = try RuleFile.load(folder + "/" + name)
             #expect(!file.groups.flatMap(\.rules).isEmpty)

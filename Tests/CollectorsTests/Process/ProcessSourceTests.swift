@@ -2,6 +2,7 @@ import Foundation
 import LocalServers
 import Metrics
 import Runtime
+import TestTools
 import Testing
 
 @testable import Collectors
@@ -55,16 +56,11 @@ import Testing
 
     /// Debian's redis_exporter was built with client_golang: its own process metrics have these names and types.
     @Test func theNamesAreThoseOfEveryExporter() throws {
-        let folder = "../shared/data/metrics/captured_redis_exporter_1.45_default.txt"
-        guard Files.exists(folder) else {
-            print("skipped: \(folder) is not here")
-            return
-        }
-        let theirs = ExporterPage(try Files.readText(folder))
         let ours = Self.page(ProcessSource())
-        for (name, type) in theirs.types where name.hasPrefix("process_") {
-            #expect(ours.types[name] == type)
-            #expect(ours.helps[name] == theirs.helps[name])
+        for row in try Facts.table("process-metrics") {
+            let name = try #require(row["metric"])
+            #expect(ours.types[name] == row["type"])
+            #expect(ours.helps[name]?.isEmpty == false)
         }
     }
 }

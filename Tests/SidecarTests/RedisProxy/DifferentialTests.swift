@@ -1,12 +1,13 @@
 import LocalServers
 import RedisTesting
 import Runtime
+import TestTools
 import Testing
 
 /// Random commands of several clients to the proxy and to a plain Redis get the same replies, to the byte.
 ///
 /// `TEST_DIFFERENTIAL_OPERATIONS` sets how many, `TEST_SEED` which.
-@Suite struct RedisProxyDifferentialTests {
+@Suite(.tags(.proof)) struct RedisProxyDifferentialTests {
     private static let clients = 5
 
     /// Redis notices that a blocked client has waited long enough when its timer ticks.

@@ -7,7 +7,7 @@ import Testing
 /// Valid commands with some bytes changed are answered as a plain Redis answers them, up to the error that closes.
 ///
 /// `TEST_ABUSE_ROUNDS` sets how many streams, `TEST_SEED` which.
-@Suite struct RedisProxyMutationFuzzTests {
+@Suite(.tags(.proof)) struct RedisProxyMutationFuzzTests {
     private static let commands: [[UInt8]] = [
         command("SET", "a", "some value"), command("GET", "a"), command("MGET", "a", "b", "c"),
         command("MSET", "a", "1", "b", "2"),

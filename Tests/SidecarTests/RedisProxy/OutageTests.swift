@@ -2,10 +2,11 @@ import Glibc
 import LocalServers
 import RedisTesting
 import Runtime
+import TestTools
 import Testing
 
 /// A Redis that is stopped, full, or takes nobody more in.
-@Suite(.timeLimit(.minutes(3))) struct RedisProxyOutageTests {
+@Suite(.tags(.proof), .timeLimit(.minutes(3))) struct RedisProxyOutageTests {
     private func play(
         redis arguments: [String] = [], _ body: @escaping @Sendable (ProxyUnderTest) throws -> Void
     ) async throws {

@@ -2,10 +2,11 @@ import Glibc
 import LocalServers
 import RedisTesting
 import Runtime
+import TestTools
 import Testing
 
 /// What no client should send. The proxy answers as Redis does or closes, lives on, serves others meanwhile, and stays small.
-@Suite struct RedisProxyProtocolAbuseTests {
+@Suite(.tags(.proof)) struct RedisProxyProtocolAbuseTests {
     /// Runs `body` against a proxy; others have to be served and memory has to stay bounded afterwards.
     private func abuse(
         _ variant: ProxyVariant, growsAtMost limit: Int = 64 << 20,
@@ -88,7 +89,8 @@ import Testing
             "-ERR\r\n",
             "%1\r\n$1\r\na\r\n$1\r\nb\r\n", "*1\r\n$4\r\nPINGxx*1\r\n$4\r\nPING\r\n", "*1\r\n$4\nPING\n",
             "*1\n$4\r\nPING\r\n",
-            "\r\r\n", "\0\r\n", "ECHO a\0b\r\n", "GET \"a\"b\r\n", "GET 'a\\'\r\n", "\"\" \r\n", "POST / HTTP/1.1\r\nHost: x\r\n\r\n",
+            "\r\r\n", "\0\r\n", "ECHO a\0b\r\n", "GET \"a\"b\r\n", "GET 'a\\'\r\n", "\"\" \r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: x\r\n\r\n", String(repeating: "*1\r\n", count: 2000),
             String(repeating: "x", count: 70_000),
             "*1\r\n$" + String(repeating: "1", count: 70_000), "*" + String(repeating: "0", count: 70_000),

@@ -2,10 +2,11 @@ import Glibc
 import LocalServers
 import RedisTesting
 import Runtime
+import TestTools
 import Testing
 
 /// Programs that know nothing of the proxy, as their packages ship them.
-@Suite struct RedisProxyRealClientTests {
+@Suite(.tags(.proof)) struct RedisProxyRealClientTests {
     private func withProxy(_ variant: ProxyVariant, _ body: (ProxyUnderTest) async throws -> Void) async throws {
         let proxy = try await ProxyUnderTest.start(variant)
         try await body(proxy)

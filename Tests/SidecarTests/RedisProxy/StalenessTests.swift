@@ -2,6 +2,7 @@ import Glibc
 import LocalServers
 import RedisTesting
 import Runtime
+import TestTools
 import Testing
 
 /// Clients inside and outside of the proxy read and write the same keys while connections and servers die; every answer
@@ -9,7 +10,7 @@ import Testing
 ///
 /// `TEST_STALENESS_OPERATIONS` sets how many, `TEST_STALENESS_GRACE_MS` how long a foreign write may take to be seen,
 /// `TEST_EXPIRY_SKEW_MS` how long after its end a value may be told.
-@Suite struct RedisProxyStalenessTests {
+@Suite(.tags(.proof)) struct RedisProxyStalenessTests {
     private static let grace = Duration.milliseconds(ProofSettings.count("TEST_STALENESS_GRACE_MS", default: 250))
     private static let skew = Duration.milliseconds(ProofSettings.count("TEST_EXPIRY_SKEW_MS", default: 5))
 

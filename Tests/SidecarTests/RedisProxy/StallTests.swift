@@ -9,7 +9,7 @@ import Testing
 /// Whatever befalls Redis, a client of the proxy is answered or its connection closes, in time.
 ///
 /// `TEST_STALL_SECONDS` sets how long clients are disturbed, `TEST_SEED` what they ask.
-@Suite struct RedisProxyStallTests {
+@Suite(.tags(.proof)) struct RedisProxyStallTests {
     /// Longer than the proxy waits for Redis, and for one that is stopped meanwhile.
     private static let patience = Duration.seconds(25)
 

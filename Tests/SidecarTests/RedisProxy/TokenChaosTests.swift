@@ -9,7 +9,7 @@ import Testing
 /// ever reaches another client.
 ///
 /// `TEST_CHAOS_REPLIES` sets how many replies are looked at.
-@Suite struct RedisProxyTokenChaosTests {
+@Suite(.tags(.proof)) struct RedisProxyTokenChaosTests {
     @Test(.timeLimit(.minutes(60)), arguments: ProxyVariant.allAndBehind)
     func noReplyEverReachesAnotherClient(_ variant: ProxyVariant) async throws {
         let least = ProofSettings.count("TEST_CHAOS_REPLIES", default: 40_000)

@@ -10,7 +10,7 @@ import Testing
 /// end, and everybody reads it in between.
 ///
 /// `TEST_KILLS` sets how many, `TEST_SEED` which.
-@Suite struct WriteBehindKillTests {
+@Suite(.tags(.proof)) struct WriteBehindKillTests {
     private static let writers = 4
 
     /// What Redis has acknowledged survives it.
