@@ -36,12 +36,16 @@ let package = Package(
         .target(
             name: "RedisProxy", dependencies: ["Runtime", "Network", "Metrics", "Cache", "Operations", "Serving"],
             swiftSettings: safe + hot),
+        .target(
+            name: "PostgresProxy",
+            dependencies: ["Runtime", "Network", "Metrics", "Operations", "Databases", "Serving"],
+            swiftSettings: safe + hot),
         .executableTarget(
             name: "Sidecar",
             dependencies: [
                 "Runtime", "Network", "LocalServers", "Metrics", "Databases", "Collectors", "Operations", "PromQL",
                 "Alerting",
-                "Cache", "Serving", "RedisProxy",
+                "Cache", "Serving", "RedisProxy", "PostgresProxy",
             ],
             swiftSettings: common),
         .executableTarget(
@@ -91,6 +95,10 @@ let package = Package(
             dependencies: [
                 "RedisProxy", "Cache", "LocalServers", "Metrics", "Network", "RedisTesting", "Runtime", "TestTools",
             ],
+            swiftSettings: common),
+        .testTarget(
+            name: "PostgresProxyTests",
+            dependencies: ["PostgresProxy", "Databases", "LocalServers", "Metrics", "Network", "Runtime", "TestTools"],
             swiftSettings: common),
         .testTarget(name: "PromQLTests", dependencies: ["PromQL", "Metrics", "TestTools"], swiftSettings: common),
     ]

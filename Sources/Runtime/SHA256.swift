@@ -25,6 +25,9 @@ public struct SHA256: Sendable {
         self.bytes = bytes
     }
 
+    /// 32 bytes.
+    public var digest: [UInt8] { bytes }
+
     public var hexadecimal: String { bytes.hexadecimal }
 
     /// The first eight bytes, to tell digests apart where a mistake does no harm.

@@ -100,6 +100,27 @@ public struct PostgresAddress: Sendable, Equatable {
         return resolved
     }
 
+    /// What libpq makes of it: with the environment, the service file, the password file and its own defaults. Looks
+    /// names up, which blocks, and begins a connection, which is let go at once.
+    public func completed() throws(PostgresError) -> PostgresAddress {
+        guard let connection = start(database: nil) else { throw PostgresError(.connection, "libpq: out of memory") }
+        defer { PQfinish(connection) }
+        var completed = self
+        guard let all = PQconninfo(connection) else {
+            throw PostgresError(.connection, String(cString: PQerrorMessage(connection)))
+        }
+        defer { PQconninfoFree(all) }
+        var option = all
+        while let keyword = option.pointee.keyword {
+            if let value = option.pointee.val { completed[String(cString: keyword)] = String(cString: value) }
+            option += 1
+        }
+        if let password = PQpass(connection), password.pointee != 0 {
+            completed["password"] = String(cString: password)
+        }
+        return completed
+    }
+
     /// Begins a connection as libpq's `PQconnectStart` does.
     ///
     /// - Parameter database: bytes of a name that wins over the string's; names may hold any byte but zero.

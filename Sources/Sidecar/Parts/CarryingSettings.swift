@@ -1,4 +1,5 @@
 import Network
+import PostgresProxy
 import Runtime
 
 /// The settings of a part that carries load, such as a proxy: how they are read, and what is made from them.
@@ -18,7 +19,7 @@ extension CarryingSettings {
 
 extension Configuration {
     /// Everything that carries load. A new proxy is one name here, with its settings and its part in files of their own.
-    static let carrying: [any CarryingSettings.Type] = [RedisProxySettings.self]
+    static let carrying: [any CarryingSettings.Type] = [RedisProxySettings.self, PostgresProxySettings.self]
 
     /// What the settings of carrying parts may stand on.
     struct Ground {

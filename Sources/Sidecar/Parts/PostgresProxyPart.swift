@@ -1,0 +1,55 @@
+import Metrics
+import PostgresProxy
+import Runtime
+import Synchronization
+
+/// The Postgres proxy.
+final class PostgresProxyPart: Part {
+    let name = "postgres_proxy"
+    private let settings: PostgresProxySettings
+    private let surroundings: Surroundings
+    private let running = Mutex<PostgresProxy?>(nil)
+
+    init(_ settings: PostgresProxySettings, _ surroundings: Surroundings) {
+        (self.settings, self.surroundings) = (settings, surroundings)
+    }
+
+    private var postgres: PostgresProxy? { running.withLock { $0 } }
+
+    var sources: [any MetricSource] { postgres?.sources ?? [] }
+    var instruments: [any Instrument] { postgres?.instruments ?? [] }
+
+    func start() async throws {
+        guard let upstream = try settings.makeUpstream() else { return }
+        let postgres = try PostgresProxy(
+            settings.entrances, to: upstream, settings.rules, door: try settings.makeDoor(),
+            operations: surroundings.operations)
+        running.withLock { $0 = postgres }
+        for address in postgres.addresses {
+            Log.info("serving Postgres", ["address": address, "from": settings.upstreamName])
+        }
+    }
+
+    func prepare(_ fresh: Configuration) async throws -> PreparedReload {
+        try postgres?.reloadCertificate()
+        return PreparedReload()
+    }
+
+    func drain(by deadline: Deadline) async {
+        if await postgres?.drain(by: deadline) == false { Log.warn("transactions were cut off at the end") }
+    }
+
+    func stop() async { await postgres?.stop() }
+}
+
+extension PostgresProxySettings: CarryingSettings {
+    init(_ settings: Settings, beside ground: Configuration.Ground) throws(SettingsError) {
+        try self.init(settings, watched: ground.targets.postgres.first?.connection)
+    }
+
+    var operationNames: [String] { hasEntrance ? PostgresProxy.operationNames : [] }
+
+    func makePart(_ surroundings: Surroundings) throws -> (any Part)? {
+        hasEntrance ? PostgresProxyPart(self, surroundings) : nil
+    }
+}
