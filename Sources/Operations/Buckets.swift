@@ -5,6 +5,9 @@ enum Buckets {
     /// From a cached answer's half millisecond to a client's patience.
     static let defaults: [Double] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
+    /// For numbers of which nobody says what they count: bytes, rows, shares.
+    static let unitless: [Double] = [0.001, 0.01, 0.1, 1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9]
+
     static let limit = 64
 
     struct Failure: Error {

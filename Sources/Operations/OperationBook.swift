@@ -166,11 +166,13 @@ extension OperationBook {
         guard let name = TagReader.text(packet, sample.name), let tags = TagReader.labels(packet, sample.tags) else {
             return nil
         }
-        // Timers are sent in milliseconds; histograms and distributions have no unit, and are taken as they are.
+        // Timers are sent in milliseconds. Histograms and distributions have no unit: they are time only where a rule says so.
         let unit = sample.kind == .timer ? 0.001 : 1
         guard let match = rules.match(name, kind: sample.kind) else {
-            if sample.kind.isObserver { return operation(name, tags, scale: unit) }
-            return custom(name, tags, CustomTable.Form(kind: sample.kind.customKind), scale: unit)
+            if sample.kind == .timer { return operation(name, tags, scale: unit) }
+            var form = CustomTable.Form(kind: sample.kind.customKind)
+            if sample.kind.isObserver { form.buckets = Buckets.unitless }
+            return custom(name, tags, form, scale: unit)
         }
         let rule = match.rule
         guard rule.action == .map else { return .dropped(.mapping) }

@@ -90,9 +90,10 @@ import Testing
         #expect(recorder.value(#"visitors{env="test"}"#) == 2)
         let sum = "outrigger_operation_duration_seconds_sum"
         #expect(recorder.value(#"\#(sum){operation="query",route="list",status="ok"}"#) == 0.04)
-        #expect(recorder.value(#"\#(sum){operation="upload",status="error"}"#) == 0.25)
-        #expect(recorder.value(#"\#(sum){operation="latency",status="ok"}"#) == 0.5)
-        #expect(recorder.value(#"outrigger_operation_errors_total{operation="upload"}"#) == 1)
+        // What has no unit is no operation.
+        #expect(recorder.value(#"upload_sum{env="test",status="error"}"#) == 0.25)
+        #expect(recorder.value(#"latency_sum{env="test"}"#) == 0.5)
+        #expect(recorder.value(#"outrigger_operation_errors_total{operation="upload"}"#) == nil)
         #expect(recorder.value(#"outrigger_statsd_events_total{alert_type="success"}"#) == 1)
         #expect(recorder.value(#"outrigger_service_check_status{check="redis.up",env="test",shard="1"}"#) == 1)
     }

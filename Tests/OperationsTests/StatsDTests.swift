@@ -11,14 +11,27 @@ import Testing
         OperationRecorder(try configuration(mappings.isEmpty ? "" : "statsd:\n  mappings:\n" + mappings))
     }
 
-    @Test func timersAreMillisecondsAndHistogramsAndDistributionsAreTakenAsTheyAre() throws {
+    @Test func timersAreMillisecondsOfOperationsAndHistogramsAndDistributionsHaveNoUnit() throws {
         let recorder = try recorder()
-        recorder.take("a.b:250|ms\nc:0.25|h\nd:0.25|d")
-        for operation in ["a.b", "c", "d"] {
-            #expect(
-                recorder.value(#"outrigger_operation_duration_seconds_sum{operation="\#(operation)",status="ok"}"#)
-                    == 0.25)
+        recorder.take("a.b:250|ms\nresp_bytes:5000|h\nrows:0.25|d")
+        #expect(recorder.value(#"outrigger_operation_duration_seconds_sum{operation="a.b",status="ok"}"#) == 0.25)
+        for (name, value) in [("resp_bytes", 5000.0), ("rows", 0.25)] {
+            #expect(recorder.value(#"outrigger_operations_total{operation="\#(name)",status="ok"}"#) == nil)
+            #expect(recorder.value("\(name)_sum") == value)
         }
+        #expect(recorder.value(#"resp_bytes_bucket{le="10000"}"#) == 1)
+        #expect(recorder.value(#"resp_bytes_bucket{le="1000"}"#) == 0)
+    }
+
+    @Test func aMappedHistogramIsTimeWhereTheRuleSaysSo() throws {
+        let recorder = try recorder(
+            """
+                - match: took
+                  name: outrigger_operation_duration_seconds
+                  labels: {operation: buy}
+            """)
+        recorder.take("took:0.25|h")
+        #expect(recorder.value(#"outrigger_operation_duration_seconds_sum{operation="buy",status="ok"}"#) == 0.25)
     }
 
     @Test func sampleRatesScaleCounts() throws {
@@ -68,7 +81,7 @@ import Testing
     }
 
     @Test func negativeCountersAndDurationsAreDroppedAndCounted() throws {
-        let recorder = try recorder()
+        let recorder = try recorder("    - {match: c, name: outrigger_operation_duration_seconds}\n")
         recorder.take("a:-1|c\nb:-1|ms\nc:-1|h")
         #expect(recorder.value(#"outrigger_statsd_samples_dropped_total{reason="negative"}"#) == 3)
         #expect(recorder.value(#"outrigger_operations_total{operation="b",status="ok"}"#) == nil)
