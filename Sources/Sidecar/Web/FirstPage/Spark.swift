@@ -18,7 +18,7 @@ struct Spark: Sendable {
         Spark(
             title: "Postgres connections",
             query:
-                "max(sum by (job, instance) (pg_stat_activity_count) / on (job, instance) pg_settings_max_connections)",
+                "max(sum by (job, instance, target) (pg_stat_activity_count) / on (job, instance, target) pg_settings_max_connections)",
             unit: "ratio"),
         Spark(
             title: "Postgres hits",
@@ -56,25 +56,58 @@ struct Spark: Sendable {
     func drawn(_ facts: Facts, over time: Duration) -> String? {
         guard let now = facts.number(query) else { return nil }
         let points = facts.points(query, over: time) + [(place: 1, value: now)]
-        let low = points.map(\.value).min() ?? now
-        let high = points.map(\.value).max() ?? now
-        let range = "\(Quantity.text(low, unit)) to \(Quantity.text(high, unit))"
+        let axis = Axis(of: points.map(\.value), unit)
+        let range = "\(Quantity.text(axis.low, unit)) to \(Quantity.text(axis.high, unit))"
         return """
             <figure>
             <figcaption>\(escape(title)) <b>\(Quantity.text(now, unit))</b></figcaption>
-            <svg viewBox="0 0 120 30" preserveAspectRatio="none" role="img" aria-label="\(escape(title)), \(range)"><polyline points="\(path(points, low, high))"/></svg>
+            <svg viewBox="0 0 120 30" preserveAspectRatio="none" role="img" aria-label="\(escape(title)), \(range)"><polyline points="\(path(points, axis))"/></svg>
             <small>\(range)</small>
             </figure>
             """
     }
 
-    /// A flat line lies in the middle; a lone point is drawn as a short one.
-    private func path(_ points: [(place: Double, value: Double)], _ low: Double, _ high: Double) -> String {
+    /// A lone point is drawn as a short line.
+    private func path(_ points: [(place: Double, value: Double)], _ axis: Axis) -> String {
         let shown = points.count == 1 ? [(place: 0.98, value: points[0].value)] + points : points
         return shown.map { place, value in
-            let y = high - low > 1e-6 * abs(high) ? 28 - 26 * (value - low) / (high - low) : 15
+            let y = 28 - 26 * (value - axis.low) / (axis.high - axis.low)
             return "\((place * 1200).rounded() / 10),\((y * 10).rounded() / 10)"
         }.joined(separator: " ")
+    }
+}
+
+/// From where to where a drawing reaches: rates, shares and times from 0, everything over a range that shows in the
+/// rounded numbers below it, so that what is steady looks steady.
+struct Axis: Equatable {
+    let low: Double
+    let high: Double
+
+    init(of values: [Double], _ unit: String) {
+        let least = values.min() ?? 0
+        let most = values.max() ?? 0
+        guard unit != "of 100" else {
+            (low, high) = (0, 100)
+            return
+        }
+        let beginsAtZero = least >= 0 && ["per second", "ratio", "seconds"].contains(unit)
+        let bottom = beginsAtZero ? 0 : least
+        let narrowest = most == 0 ? (unit == "ratio" ? 0.01 : 1) : abs(most) / 10
+        var base = 1.0
+        while unit == "bytes", base * 1024 <= abs(most) { base *= 1024 }
+        let step = base * Self.rounded(up: max(most - bottom, narrowest) / 4 / base)
+        let from = beginsAtZero ? 0 : (bottom / step).rounded(.down) * step
+        let to = max((most / step).rounded(.up), (from / step).rounded() + 1) * step
+        (low, high) = (from, unit == "ratio" && most <= 1 ? min(to, 1) : to)
+    }
+
+    /// The next of 1, 2, 5, 10, 20, …, or the same below one.
+    private static func rounded(up value: Double) -> Double {
+        guard value.isFinite, value > 1e-12 else { return 1e-12 }
+        var unit = 1.0
+        while unit * 10 <= value { unit *= 10 }
+        while unit > value { unit /= 10 }
+        return [1, 2, 5, 10].map { $0 * unit }.first { $0 >= value * (1 - 1e-9) } ?? 10 * unit
     }
 }
 
