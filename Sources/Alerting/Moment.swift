@@ -8,7 +8,10 @@ public struct Moment: Sendable, Hashable, Comparable {
 
     public init(milliseconds: Int64) { self.milliseconds = milliseconds }
 
-    public static var now: Moment { Moment(milliseconds: WallClock.nowMilliseconds) }
+    /// On the clock that moves only when all kept moments do.
+    public static var now: Moment { Moment(milliseconds: SteadyTime.shared.now) }
+
+    func moved(by milliseconds: Int64) -> Moment { Moment(milliseconds: self.milliseconds + milliseconds) }
 
     public static func < (left: Moment, right: Moment) -> Bool { left.milliseconds < right.milliseconds }
 

@@ -67,6 +67,46 @@ import Testing
             ])
     }
 
+    @Test func whenTheClockIsSetTheHistoryMovesAlongAndSamplingGoesOn() async {
+        let history = History.ofItself()
+        let time = FakeTime(start: 1_000_000_000, end: 1_000_060_000)
+        let steps = FakeSteps()
+        let metric = Metric.counter("work_total", "Work.")
+        let clock = HistorySampler.Clock(
+            now: { time.now + steps.offset }, sleep: { try await time.clock.sleep($0) }, look: { steps.look($0) })
+        let sampler = HistorySampler(history, every: .seconds(15), clock: clock) { _ in
+            // In the middle of the run, back by an hour.
+            if time.now == 1_000_035_000 { steps.set(-3_600_000) }
+            return Snapshot(families: [Family(metric, Double(time.now))])
+        }
+        await sampler.run()
+        let series = history.series(named: "work_total", from: 0, through: .max)
+        let times = series.first?.read(after: 0, through: .max).times ?? []
+        #expect(zip(times, times.dropFirst()).allSatisfy { $1 - $0 <= 15_000 && $1 > $0 })
+        #expect(times.count >= 4 && times.allSatisfy { $0 <= time.now - 3_600_000 })
+        #expect(history.moved == -3_600_000)
+        let told = sampler.instruments.map { $0.read() }
+        #expect(told[1].samples.map(\.value).reduce(0, +) == 1 && told[2].samples.map(\.value) == [-3600])
+        #expect(told[0].samples.map(\.value) == [0])
+    }
+
+    /// A time of day that somebody sets, noticed at the next look.
+    private final class FakeSteps: Sendable {
+        private let state = Mutex<(offset: Int64, set: Int64)>((0, 0))
+
+        var offset: Int64 { state.withLock { $0.offset } }
+
+        func set(_ offset: Int64) { state.withLock { $0.set = offset } }
+
+        func look(_ move: (Int64) -> Void) {
+            let step = state.withLock { state in
+                defer { state.offset = state.set }
+                return state.set - state.offset
+            }
+            if step != 0 { move(step) }
+        }
+    }
+
     /// A clock that jumps to the end of every sleep, and ends the last.
     private final class FakeTime: Sendable {
         private let time: Atomic<Int64>

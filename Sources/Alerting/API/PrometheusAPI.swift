@@ -106,7 +106,7 @@ public struct PrometheusAPI: Sendable {
     /// The answer to a request, or nil if the path is none of these.
     ///
     /// - Parameter now: milliseconds since the epoch.
-    public func answer(_ request: HTTPRequest, now: Int64 = WallClock.nowMilliseconds) async -> HTTPResponse? {
+    public func answer(_ request: HTTPRequest, now: Int64 = SteadyTime.shared.now) async -> HTTPResponse? {
         for route in PrometheusAPI.routes {
             guard let name = route.match(request.path) else { continue }
             let method = request.method == "HEAD" ? "GET" : request.method

@@ -21,7 +21,7 @@ struct AggregationGroup: Sendable {
     /// A telling under way: it is over when every integration is done.
     private struct Flush: Sendable {
         /// Resolved alerts, and when they were last heard of.
-        let resolved: [Fingerprint: Moment]
+        var resolved: [Fingerprint: Moment]
         var open: Int
         var hasFailed = false
         /// Whether it only made up for what another process left untold, so that another has to follow at once.
@@ -65,6 +65,14 @@ struct AggregationGroup: Sendable {
         }
         flush = Flush(resolved: resolved, open: 0)
         return told.sorted(by: Alert.precedes)
+    }
+
+    /// The clock was set by so many milliseconds.
+    mutating func move(by step: Int64) {
+        alerts = alerts.mapValues { $0.moved(by: step) }
+        endedBefore = endedBefore.mapValues { $0.moved(by: step) }
+        nextFlush = nextFlush.moved(by: step)
+        if let resolved = flush?.resolved { flush?.resolved = resolved.mapValues { $0.moved(by: step) } }
     }
 
     mutating func await(_ deliveries: Int, at now: Moment) {

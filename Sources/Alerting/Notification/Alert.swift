@@ -47,6 +47,15 @@ public struct Alert: Sendable, Equatable {
         return alert
     }
 
+    /// The clock was set by so many milliseconds.
+    func moved(by step: Int64) -> Alert {
+        var alert = self
+        alert.startsAt = startsAt.moved(by: step)
+        alert.endsAt = endsAt?.moved(by: step)
+        alert.updatedAt = updatedAt.moved(by: step)
+        return alert
+    }
+
     public func isResolved(at now: Moment) -> Bool {
         guard let endsAt else { return false }
         return endsAt <= now

@@ -13,7 +13,12 @@ public actor Dispatcher {
     private let store: NotificationStore
     public nonisolated let metrics: NotificationMetrics
     private let clock: @Sendable () -> Moment
+    /// By how many milliseconds the time has jumped in all, and what of that was followed.
+    private let clockSteps: @Sendable () -> Int64
+    private var stepped: Int64
     private let startedAt: Moment
+    private var lossToldAt: ContinuousClock.Instant?
+    private var lossUntold = 0
     private var heartbeats: [Heartbeat]
 
     private var alarm: Task<Void, Never>?
@@ -41,8 +46,11 @@ public actor Dispatcher {
         _ configuration: Switchboard.Configuration, heartbeats: [Heartbeat] = [], client: HTTPClient, userAgent: String,
         store: NotificationStore = NotificationStore(nil), log: NotificationLog = NotificationLog(),
         silences: Silences = Silences(), metrics: NotificationMetrics = NotificationMetrics(),
-        clock: @escaping @Sendable () -> Moment = { .now }
+        clock: @escaping @Sendable () -> Moment = { .now },
+        stepped: @escaping @Sendable () -> Int64 = { SteadyTime.shared.stepped }
     ) {
+        clockSteps = stepped
+        self.stepped = stepped()
         switchboard = Switchboard(configuration, log: log, silences: silences)
         delivery = HTTPDelivery(client: client, userAgent: userAgent)
         self.heartbeats = heartbeats
@@ -59,19 +67,48 @@ public actor Dispatcher {
     }
 
     /// Takes alerts that fire, changed or ended, and tells whom it concerns when it is time.
-    public func receive(_ alerts: [Alert]) {
-        guard !isStopped, !alerts.isEmpty else { return }
-        let reception = switchboard.receive(alerts, at: clock())
+    ///
+    /// - Returns: how many were not taken, because there were as many as there may be.
+    @discardableResult
+    public func receive(_ alerts: [Alert]) -> Int {
+        guard !isStopped, !alerts.isEmpty else { return 0 }
+        let reception = switchboard.receive(alerts, at: present())
         if reception.droppedAlerts > 0 { metrics.dropped.with(["alert_limit"]).add(reception.droppedAlerts) }
+        if reception.droppedOfName > 0 { metrics.dropped.with(["alert_name_limit"]).add(reception.droppedOfName) }
         if reception.ungroupedAlerts > 0 { metrics.dropped.with(["group_limit"]).add(reception.ungroupedAlerts) }
+        if reception.lost > 0 { tellLoss(of: reception.lost, among: alerts) }
         for forward in reception.forwards { enqueue(forward) }
         advance()
+        return reception.lost
+    }
+
+    /// At most once a minute, with all that was lost since.
+    private func tellLoss(of count: Int, among alerts: [Alert]) {
+        lossUntold += count
+        let now = ContinuousClock.now
+        if let lossToldAt, now - lossToldAt < .seconds(60) { return }
+        Log.error(
+            "alerts were dropped, there are as many as there may be",
+            ["alerts": "\(lossUntold)", "for example": alerts.last?.name ?? ""])
+        (lossToldAt, lossUntold) = (now, 0)
+    }
+
+    /// The time, once everything kept has followed the clock.
+    private func present() -> Moment {
+        while true {
+            let (steps, now) = (clockSteps(), clock())
+            guard steps == clockSteps() else { continue }
+            let step = steps - stepped
+            stepped = steps
+            if step != 0 { switchboard.move(by: step) }
+            return now
+        }
     }
 
     /// Takes another configuration, with the same alerts, silences and memory of what was told.
     public func reconfigure(_ configuration: Switchboard.Configuration, heartbeats: [Heartbeat] = []) {
         guard !isStopped else { return }
-        switchboard.reconfigure(configuration, at: clock())
+        switchboard.reconfigure(configuration, at: present())
         self.heartbeats = heartbeats
         start()
         queues = queues.filter { settings(of: $0.key) != nil }
@@ -95,15 +132,16 @@ public actor Dispatcher {
 
     /// Looks at everything at one moment.
     public func read<Value: Sendable>(_ body: @Sendable (Switchboard, Moment) -> Value) -> Value {
-        body(switchboard, clock())
+        body(switchboard, present())
     }
 
     /// Changes the silences and keeps the change on disk before it returns.
     public func changeSilences<Value: Sendable>(
         _ change: @Sendable (inout Silences, Moment) throws(SilenceError) -> Value
     ) async throws(SilenceError) -> Value {
-        let value = try change(&switchboard.silences, clock())
-        await writeSilences()
+        let now = present()
+        let value = try change(&switchboard.silences, now)
+        guard await writeSilences() else { throw .notKept }
         return value
     }
 
@@ -112,14 +150,14 @@ public actor Dispatcher {
     /// Does what is due and sets the alarm for what comes next.
     private func advance() {
         guard !isStopped else { return }
-        for work in switchboard.due(at: clock()) {
+        for work in switchboard.due(at: present()) {
             switch work {
             case .send(let message): send(message)
             case .record(let entry): run { await $0.record(entry) }
             case .gaveUp(let integration): gaveUp(integration, .contextDeadlineExceeded, after: "its time ran out")
             }
         }
-        if switchboard.silences.removeOld(at: clock()) { run { await $0.writeSilences() } }
+        if switchboard.silences.removeOld(at: present()) { run { _ = await $0.writeSilences() } }
         showQueues()
         setAlarm()
     }
@@ -127,7 +165,7 @@ public actor Dispatcher {
     private func setAlarm() {
         alarm?.cancel()
         guard let next = switchboard.nextDue else { return }
-        let wait = min(max(next - clock(), .milliseconds(1)), Self.maxSleep)
+        let wait = min(max(next - present(), .milliseconds(1)), Self.maxSleep)
         alarm = Task { [weak self] in
             // A cancelled sleep means that another alarm was set.
             guard (try? await Task.sleep(for: wait)) != nil else { return }
@@ -156,7 +194,7 @@ public actor Dispatcher {
     /// One request, measured.
     private func attempt(_ message: Switchboard.Message) async -> DeliveryOutcome {
         let began = ContinuousClock.now
-        let outcome = await delivery.deliver(message, at: clock())
+        let outcome = await delivery.deliver(message, at: present())
         count(message.integration, outcome, took: ContinuousClock.now - began)
         return outcome
     }
@@ -169,7 +207,7 @@ public actor Dispatcher {
     }
 
     private func finished(_ message: Switchboard.Message, _ outcome: DeliveryOutcome) async {
-        let now = clock()
+        let now = present()
         let entry = outcome == .accepted ? switchboard.entry(for: message.id, at: now) : nil
         let verdict = switchboard.finished(message.id, outcome, at: now, random: .random(in: 0..<1))
         switch verdict {
@@ -196,11 +234,15 @@ public actor Dispatcher {
         }
     }
 
-    private func writeSilences() async {
+    /// - Returns: whether they are on disk, or need not be.
+    @discardableResult
+    private func writeSilences() async -> Bool {
         do {
             try await store.write(switchboard.silences)
+            return true
         } catch {
             stateFailed(error)
+            return false
         }
     }
 
@@ -251,7 +293,7 @@ public actor Dispatcher {
             showQueue(id.integration)
             metrics.notifications.with(id.integration.labelValues).add(batch.count)
             let began = ContinuousClock.now
-            let outcome = await delivery.deliver(batch, to: id.url, settings, at: clock())
+            let outcome = await delivery.deliver(batch, to: id.url, settings, at: present())
             count(id.integration, outcome, took: ContinuousClock.now - began)
             guard outcome != .accepted else { continue }
             let failure = outcome.failure
@@ -288,12 +330,13 @@ public actor Dispatcher {
 
     private func beat(_ heartbeat: Heartbeat, _ settings: WebhookSettings, _ integration: IntegrationID) async {
         let message = heartbeat.message(
-            to: settings, integration, externalURL: switchboard.configuration.externalURL, start: startedAt, at: clock()
+            to: settings, integration, externalURL: switchboard.configuration.externalURL, start: startedAt,
+            at: present()
         )
         metrics.notifications.with(integration.labelValues).add()
         let outcome = await attempt(message)
         if outcome == .accepted {
-            metrics.heartbeatTime.with([heartbeat.receiver]).set(Double(clock().milliseconds) / 1000)
+            metrics.heartbeatTime.with([heartbeat.receiver]).set(Double(present().milliseconds) / 1000)
         } else {
             gaveUp(integration, outcome.failure, after: "\(outcome)")
         }

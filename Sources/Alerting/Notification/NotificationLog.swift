@@ -51,6 +51,21 @@ public struct NotificationLog: Sendable {
             return told
         }
 
+        /// The clock was set by so many milliseconds.
+        func moved(by step: Int64) -> Entry {
+            var entry = self
+            if time != Entry.neverTold { entry.time = time.moved(by: step) }
+            entry.expiresAt = expiresAt.moved(by: step)
+            entry.begun = begun.mapValues { $0.moved(by: step) }
+            entry.underWay = underWay?.map { $0.moved(by: step) }
+            return entry
+        }
+
+        /// As it would be had the clock never been ahead of `now`.
+        func noLater(than now: Moment) -> Entry {
+            time > now ? moved(by: now.milliseconds - time.milliseconds) : self
+        }
+
         /// As if these alerts had not been told.
         fileprivate func forgetting(_ alerts: Set<Fingerprint>) -> Entry {
             var entry = Entry(
@@ -87,6 +102,9 @@ public struct NotificationLog: Sendable {
         if let known = entries[entry.key], known.time > entry.time { return }
         entries[entry.key] = entry
     }
+
+    /// The clock was set by so many milliseconds.
+    mutating func move(by step: Int64) { entries = entries.mapValues { $0.moved(by: step) } }
 
     public mutating func removeExpired(at now: Moment) {
         entries = entries.filter {

@@ -33,7 +33,11 @@ public final class NotificationMetrics: Sendable {
         .gauge("outrigger_heartbeat_timestamp_seconds", "When a heartbeat was accepted last, in seconds since 1970."),
         labelNames: ["receiver"])
 
-    public init() {}
+    public init() {
+        for reason in ["alert_limit", "alert_name_limit", "group_limit", "alertmanager_queue"] {
+            dropped.with([reason]).add(0)
+        }
+    }
 
     public var all: [any Instrument] {
         [

@@ -22,7 +22,11 @@ public struct NotificationStore: Sendable {
         var entries: [NotificationLog.Entry] = []
         var unreadable = 0
         for record in try await folder.openJournal(Self.journal) {
-            if let entry = NotificationLog.Entry(encoded: record) { entries.append(entry) } else { unreadable += 1 }
+            if let entry = NotificationLog.Entry(encoded: record) {
+                entries.append(entry.noLater(than: now))
+            } else {
+                unreadable += 1
+            }
         }
         var log = NotificationLog(entries)
         if unreadable > 0 { Log.error("notification log has records that cannot be read", ["count": "\(unreadable)"]) }

@@ -35,7 +35,7 @@ public struct RetryPolicy: Sendable {
     /// The longest `Retry-After` that is obeyed.
     public static let maxRetryAfter = Duration.seconds(3600)
 
-    private let deadline: Moment
+    private var deadline: Moment
     private var interval = firstInterval
     private(set) var attempts = 0
 
@@ -56,6 +56,9 @@ public struct RetryPolicy: Sendable {
         case .failed: return retry(at: now, random, orElse: .other)
         }
     }
+
+    /// The clock was set by so many milliseconds.
+    mutating func move(by step: Int64) { deadline = deadline.moved(by: step) }
 
     private mutating func retry(at now: Moment, _ random: Double, orElse failure: DeliveryFailure) -> Verdict {
         let next = now + interval * (0.5 + random)

@@ -55,6 +55,8 @@ public enum SilenceError: Error, Equatable, CustomStringConvertible {
     /// It stands in the configuration and can be changed only there.
     case isConfigured(String)
     case tooMany(limit: Int)
+    /// It is in force, and the disk did not take it.
+    case notKept
 
     public var description: String {
         switch self {
@@ -65,6 +67,7 @@ public enum SilenceError: Error, Equatable, CustomStringConvertible {
         case .notFound(let id): "silence not found: \(id)"
         case .isConfigured(let id): "silence \(id) stands in the configuration: change it there and reload"
         case .tooMany(let limit): "more than \(limit) silences"
+        case .notKept: "the change is in force, but could not be written to disk: a restart forgets it"
         }
     }
 }

@@ -33,6 +33,8 @@ public struct Switchboard: Sendable {
 
     public struct Limits: Sendable {
         public var alerts = 50_000
+        /// Of one name, so that a flood of one leaves room for the others.
+        public var alertsPerName = 10_000
         public var groups = 10_000
         /// Messages to one webhook under way at once; others wait.
         public var requestsPerIntegration = 8
@@ -77,8 +79,12 @@ public struct Switchboard: Sendable {
         public var forwards: [Forward] = []
         /// Not taken because there were as many as there may be.
         public var droppedAlerts = 0
+        /// Not taken because there were as many of that name as there may be.
+        public var droppedOfName = 0
         /// Alerts that found no group because there were as many as there may be.
         public var ungroupedAlerts = 0
+
+        public var lost: Int { droppedAlerts + droppedOfName + ungroupedAlerts }
     }
 
     struct GroupID: Sendable, Hashable {
@@ -93,15 +99,25 @@ public struct Switchboard: Sendable {
         let settings: WebhookSettings
         let body: [UInt8]
         /// Of the group, those told and those left out because the receiver hears of no ends.
-        let alerts: [Alert]
-        let entry: NotificationLog.Entry
+        var alerts: [Alert]
+        var entry: NotificationLog.Entry
         let repeatInterval: Duration
-        let deadline: Moment
+        var deadline: Moment
         let reason: NotificationLog.Reason
         let idempotencyKey: String
         var retry: RetryPolicy
         /// When to try; nil while an attempt is under way.
         var dueAt: Moment?
+
+        func moved(by step: Int64) -> Delivery {
+            var delivery = self
+            delivery.alerts = alerts.map { $0.moved(by: step) }
+            delivery.entry = entry.moved(by: step)
+            delivery.deadline = deadline.moved(by: step)
+            delivery.retry.move(by: step)
+            delivery.dueAt = dueAt?.moved(by: step)
+            return delivery
+        }
     }
 
     public private(set) var configuration: Configuration
@@ -110,6 +126,7 @@ public struct Switchboard: Sendable {
     private var tree: RouteTree
     private var receivers: [String: Receiver]
     private(set) var alerts: [Fingerprint: Alert] = [:]
+    private var alertsOfName: [String: Int] = [:]
     private(set) var groups: [GroupID: AggregationGroup] = [:]
     private var deliveries: [Int: Delivery] = [:]
     private var deliveryCount = 0
@@ -141,9 +158,16 @@ public struct Switchboard: Sendable {
         var forwards: [IntegrationID: [Alert]] = [:]
         for alert in arriving {
             let known = alerts[alert.fingerprint]
-            guard known != nil || alerts.count < configuration.limits.alerts else {
-                reception.droppedAlerts += 1
-                continue
+            if known == nil {
+                guard alertsOfName[alert.name, default: 0] < configuration.limits.alertsPerName else {
+                    reception.droppedOfName += 1
+                    continue
+                }
+                guard alerts.count < configuration.limits.alerts else {
+                    reception.droppedAlerts += 1
+                    continue
+                }
+                alertsOfName[alert.name, default: 0] += 1
             }
             let merged = known.map { alert.merged(withKnown: $0, at: now) } ?? alert
             alerts[alert.fingerprint] = merged
@@ -400,7 +424,20 @@ public struct Switchboard: Sendable {
         deliveries = deliveries.filter { $0.value.dueAt == nil }
         let known = alerts.values.sorted { $0.fingerprint < $1.fingerprint }
         alerts = [:]
+        alertsOfName = [:]
         _ = receive(known, at: now)
+    }
+
+    /// The clock was set by so many milliseconds: what waits goes on waiting for as long as it had left. Silences end at
+    /// the times of day that people chose.
+    mutating func move(by step: Int64) {
+        alerts = alerts.mapValues { $0.moved(by: step) }
+        for id in groups.keys { groups[id]?.move(by: step) }
+        deliveries = deliveries.mapValues { $0.moved(by: step) }
+        heldOff = heldOff.mapValues { $0.moved(by: step) }
+        withdrawn = withdrawn.map { $0.moved(by: step) }
+        if nextCleaning != Moment(milliseconds: .min) { nextCleaning = nextCleaning.moved(by: step) }
+        log.move(by: step)
     }
 
     /// Once a minute: forgets alerts that were over a quarter of an hour ago, and what the log and silences need no more.
@@ -408,6 +445,7 @@ public struct Switchboard: Sendable {
         guard now >= nextCleaning else { return }
         nextCleaning = now + .seconds(60)
         alerts = alerts.filter { !$0.value.isResolved(at: now - .seconds(900)) }
+        alertsOfName = alerts.values.reduce(into: [:]) { $0[$1.name, default: 0] += 1 }
         heldOff = heldOff.filter { $0.value > now }
         underWay = underWay.filter { $0.value > 0 }
         log.removeExpired(at: now)

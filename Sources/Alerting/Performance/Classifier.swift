@@ -28,6 +28,9 @@ public actor Classifier {
     private var overall: (level: PerformanceLevel, since: Moment)?
     private var shown = PerformanceMetrics.Shown()
     private var hasLoggedFailure = false
+    /// By how many milliseconds the time has jumped in all, and what of that was followed.
+    private let clockSteps: @Sendable () -> Int64
+    private var stepped: Int64
 
     /// A component that nothing was heard of for so long is no longer there.
     private static let forgetAfter = Duration.seconds(600)
@@ -36,8 +39,11 @@ public actor Classifier {
 
     /// - Parameter stateFile: where the levels are kept; without one a restart forgets them. Blocks to read it.
     public init(
-        _ settings: PerformanceSettings, engine: Engine, source: any SeriesSource, stateFile: StateFile?
+        _ settings: PerformanceSettings, engine: Engine, source: any SeriesSource, stateFile: StateFile?,
+        stepped: @escaping @Sendable () -> Int64 = { SteadyTime.shared.stepped }
     ) throws(PromQLError) {
+        clockSteps = stepped
+        self.stepped = stepped()
         self.settings = settings
         self.source = source
         self.stateFile = stateFile
@@ -59,9 +65,28 @@ public actor Classifier {
     /// Judges every interval until the task is cancelled.
     public func run() async {
         while !Task.isCancelled {
-            judge(at: .now)
+            judge(at: present())
             guard (try? await Task.sleep(for: settings.interval)) != nil else { return }
         }
+    }
+
+    /// The time, once everything kept has followed the clock.
+    private func present() -> Moment {
+        while true {
+            let (steps, now) = (clockSteps(), Moment.now)
+            guard steps == clockSteps() else { continue }
+            follow(steps)
+            return now
+        }
+    }
+
+    /// Moves what is kept by what the clock has jumped since.
+    func follow(_ steps: Int64) {
+        let step = steps - stepped
+        stepped = steps
+        guard step != 0 else { return }
+        for component in judges.keys { judges[component]?.move(by: step) }
+        overall = overall.map { ($0.level, $0.since.moved(by: step)) }
     }
 
     /// One round.
@@ -71,6 +96,9 @@ public actor Classifier {
             value(of: query, at: now).map { ComponentJudge.Reading(indicator: indicator, value: $0) }
         }
         let trends = trends(at: now)
+        let means = Dictionary(
+            samples(of: questions.mean, at: now).map { ($0.labels["component"] ?? "", $0.value) }
+        ) { first, _ in first }
         var components: [ComponentReport] = []
         for component in PerformanceComponent.allCases {
             let own = readings.filter { $0.indicator.component == component }
@@ -78,12 +106,14 @@ public actor Classifier {
             components.append(
                 ComponentReport(
                     name: component.rawValue, level: judged.level, score: judged.score, since: judge.hold.since,
-                    trend: judged.score == nil ? .unknown : trends[component.rawValue] ?? .unknown,
+                    current: judge.current, heldUntil: judge.hold.heldUntil(hold: settings.hold),
+                    trend: trend(trends[component.rawValue], means[component.rawValue], judged.score),
                     reasons: judged.reasons, limits: limits(of: component, at: now),
                     annotations: annotations(of: component, at: now)))
         }
         let report = PerformanceReport(
-            time: now, overall: overall(components, trends["overall"] ?? .unknown, at: now), components: components)
+            time: now, overall: overall(components, trends["overall"], means["overall"], at: now),
+            components: components)
         metrics.show(report, replacing: &shown)
         board.show(report)
         save()
@@ -144,6 +174,16 @@ public actor Classifier {
         return trends
     }
 
+    /// Where the score is heading from where it is now: what is better now than it was on average does not degrade.
+    private func trend(_ course: PerformanceTrend?, _ mean: Double?, _ score: Double?) -> PerformanceTrend {
+        guard let score, let course else { return .unknown }
+        guard let mean, mean.isFinite else { return course }
+        switch course {
+        case .degrading where score > mean, .improving where score < mean: return .steady
+        default: return course
+        }
+    }
+
     private func limits(of component: PerformanceComponent, at now: Moment) -> [TimeToLimit] {
         questions.limits.filter { $0.0.component == component }.compactMap { indicator, query in
             let soonest = samples(of: query, at: now).map(\.value).filter { $0.isFinite && $0 >= 0 }.min()
@@ -161,8 +201,9 @@ public actor Classifier {
 
     // MARK: Overall
 
-    private func overall(_ components: [ComponentReport], _ trend: PerformanceTrend, at now: Moment) -> ComponentReport
-    {
+    private func overall(
+        _ components: [ComponentReport], _ course: PerformanceTrend?, _ mean: Double?, at now: Moment
+    ) -> ComponentReport {
         let level = components.map(\.level).max() ?? .unknown
         let sinceWorst = components.filter { $0.level == level }.map(\.since).min() ?? now
         let since = overall.map { $0.level == level ? $0.since : now } ?? sinceWorst
@@ -176,7 +217,10 @@ public actor Classifier {
         }
         let score = components.compactMap(\.score).min()
         return ComponentReport(
-            name: "overall", level: level, score: score, since: since, trend: score == nil ? .unknown : trend,
+            name: "overall", level: level, score: score, since: since,
+            current: components.map(\.current).max() ?? .unknown,
+            heldUntil: components.filter { $0.level == level }.compactMap(\.heldUntil).max(),
+            trend: trend(course, mean, score),
             reasons: Array(reasons.sorted { $0.level > $1.level }.prefix(ComponentJudge.mostReasons)),
             limits: components.flatMap(\.limits).sorted { $0.seconds < $1.seconds },
             annotations: components.flatMap(\.annotations))
@@ -202,6 +246,8 @@ private struct Questions {
     let limits: [(Indicator, PreparedQuery)]
     let anomalies: [(Anomaly, PreparedQuery)]
     let trend: PreparedQuery
+    /// Of the score, over the time of the trend.
+    let mean: PreparedQuery
 
     /// Further away than this, a limit is nobody's concern.
     private static let horizonSeconds = 30 * 86400
@@ -234,10 +280,11 @@ private struct Questions {
         trend = try prepared(
             "deriv(outrigger_performance_score[15m]) * 900 and count_over_time(outrigger_performance_score[15m:1m]) >= 5"
         )
+        mean = try prepared("avg_over_time(outrigger_performance_score[15m])")
     }
 
     func requirements(lookback: Int64) -> [HistoryRequirement] {
-        let queries = indicators.map(\.1) + limits.map(\.1) + anomalies.map(\.1) + [trend]
+        let queries = indicators.map(\.1) + limits.map(\.1) + anomalies.map(\.1) + [trend, mean]
         return queries.flatMap(\.query.expression.reads).historyRequirements(lookback: lookback)
     }
 }

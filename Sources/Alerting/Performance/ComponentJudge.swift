@@ -4,11 +4,13 @@ import Runtime
 struct ComponentJudge: Sendable {
     let component: PerformanceComponent
     private(set) var hold: LevelHold
+    /// What the last look saw.
+    private(set) var current = PerformanceLevel.unknown
     /// Where each indicator stands, and since when it has been there or worse.
     private var standings: [String: (level: PerformanceLevel, since: Moment)] = [:]
     private var reasons: [PerformanceReason] = []
     /// Until then nothing but outages is judged, and a remembered level does not turn unknown.
-    private let warmUntil: Moment
+    private var warmUntil: Moment
     private let isRemembered: Bool
 
     /// What one indicator answered.
@@ -47,9 +49,24 @@ struct ComponentJudge: Sendable {
             let current = deciding(standing, at: hold.level)
             if !current.isEmpty { reasons = current }
         }
+        // A level that is held tells what decided it, with the values of now.
+        for index in reasons.indices {
+            if let reading = readings.first(where: { $0.indicator.name == reasons[index].indicator }) {
+                reasons[index].value = reading.value
+            }
+        }
+        current = isJudged ? worst : .unknown
         guard hold.level != .unknown else { return (.unknown, nil, []) }
         let score = readings.map { $0.indicator.scale.score($0.value) }.min()
         return (hold.level, score, reasons)
+    }
+
+    /// The clock was set by so many milliseconds.
+    mutating func move(by step: Int64) {
+        hold.move(by: step)
+        standings = standings.mapValues { ($0.level, $0.since.moved(by: step)) }
+        for index in reasons.indices { reasons[index].since = reasons[index].since.moved(by: step) }
+        warmUntil = warmUntil.moved(by: step)
     }
 
     private mutating func note(_ reading: Reading, at now: Moment) -> PerformanceLevel {

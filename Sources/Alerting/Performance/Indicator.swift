@@ -9,6 +9,8 @@ public struct Indicator: Sendable {
     public let unit: String
     public let scale: Scale
     public let role: Role
+    /// Whether no setting makes it critical: a container that only waits for the CPU gains nothing by being restarted.
+    public var isNeverCritical = false
     /// The next thing to do when this decides a level.
     public let advice: String
 
@@ -113,7 +115,7 @@ extension Indicator {
         Indicator(
             component: .postgres, name: "connections",
             expression:
-                "max(sum by (job, instance) (pg_stat_activity_count) / on (job, instance) pg_settings_max_connections)",
+                "max(sum by (job, instance, target) (pg_stat_activity_count) / on (job, instance, target) pg_settings_max_connections)",
             unit: "ratio", scale: saturated, role: .saturation,
             advice:
                 "Find who holds connections (pg_stat_activity by application_name and state); put a pooler in between."),
@@ -130,7 +132,7 @@ extension Indicator {
             advice: "Find it in pg_stat_activity by xact_start; set idle_in_transaction_session_timeout."),
         Indicator(
             component: .postgres, name: "replication_lag",
-            expression: "max(pg_replication_lag_seconds and on (job, instance) pg_replication_is_replica == 1)",
+            expression: "max(pg_replication_lag_seconds and on (job, instance, target) pg_replication_is_replica == 1)",
             unit: "seconds", scale: Scale([1, 5, 30, 300]), role: .objection,
             advice:
                 "Compare network and disk of the replica with the rate of writes; a long query may hold replay back."),
@@ -253,7 +255,7 @@ extension Indicator {
         Indicator(
             component: .host, name: "cpu_pressure",
             expression: "max(rate(node_pressure_cpu_waiting_seconds_total[1m]))",
-            unit: "ratio", scale: Scale([0.1, 0.25, 0.5, 0.8]), role: .evidence,
+            unit: "ratio", scale: Scale([0.1, 0.25, 0.5, nil]), role: .evidence, isNeverCritical: true,
             advice: "Processes wait for the CPU: see which take it, and whether a limit of the container is too low."),
         Indicator(
             component: .host, name: "memory_pressure",
@@ -322,9 +324,10 @@ extension Indicator {
         var scale = scale
         if scale == Indicator.saturated { scale = scale.scaled(by: settings.alertThreshold / 0.8, most: 0.99) }
         if let own = settings.thresholds[key] { scale = Scale(own, isRising: scale.isRising, margin: scale.margin) }
+        if isNeverCritical { scale.critical = nil }
         return Indicator(
             component: component, name: name, expression: expression, unit: unit, scale: scale, role: role,
-            advice: advice)
+            isNeverCritical: isNeverCritical, advice: advice)
     }
 
     private static func window(_ duration: Duration) -> String { "\(duration.milliseconds)ms" }

@@ -76,6 +76,16 @@ struct LevelHold: Sendable, Equatable {
         betterSince = seen < level ? now : nil
     }
 
+    /// Until when the level stays although something better is seen; nil while nothing better is.
+    func heldUntil(hold: Duration) -> Moment? { betterSince.map { $0 + min(hold * patience, Self.longestHold) } }
+
+    /// The clock was set by so many milliseconds.
+    mutating func move(by step: Int64) {
+        since = since.moved(by: step)
+        worse = worse.map { ($0.last, $0.since.moved(by: step)) }
+        betterSince = betterSince?.moved(by: step)
+    }
+
     private static func most(_ hold: Duration) -> Double { max(1, longestHold.seconds / max(hold.seconds, 0.001)) }
 
     private mutating func enter(_ fresh: PerformanceLevel, at now: Moment) {

@@ -17,6 +17,17 @@ struct PerformanceMetrics: Sendable {
             "outrigger_performance_level_since_timestamp_seconds",
             "When the level was entered, in seconds since 1970."),
         labelNames: ["component"])
+    private let held = GaugeFamily(
+        .gauge(
+            "outrigger_performance_level_held_until_timestamp_seconds",
+            "Until when the level is held although things are better now, in seconds since 1970; absent where it is not."
+        ),
+        labelNames: ["component"])
+    private let current = GaugeFamily(
+        .gauge(
+            "outrigger_performance_current_level_code",
+            "The level that the indicators say at this moment, before it is held, as the number of the level."),
+        labelNames: ["component"])
     private let score = GaugeFamily(
         .gauge("outrigger_performance_score", "How well a component does, from 0 to 100; absent while unknown."),
         labelNames: ["component"])
@@ -37,7 +48,7 @@ struct PerformanceMetrics: Sendable {
         .counter(
             "outrigger_performance_question_failures_total", "Questions of the classifier that could not be answered."))
 
-    var instruments: [any Instrument] { [level, code, since, score, reason, trend, limit, failures] }
+    var instruments: [any Instrument] { [level, code, since, held, current, score, reason, trend, limit, failures] }
 
     /// Names that a report before this one showed, to be taken back when they no longer hold.
     struct Shown: Sendable {
@@ -58,6 +69,12 @@ struct PerformanceMetrics: Sendable {
             }
             code.with([name]).set(Double(component.level.code))
             since.with([name]).set(Double(component.since.milliseconds) / 1000)
+            current.with([name]).set(Double(component.current.code))
+            if let until = component.heldUntil {
+                held.with([name]).set(Double(until.milliseconds) / 1000)
+            } else {
+                held.remove([name])
+            }
             if let value = component.score { score.with([name]).set(value) } else { score.remove([name]) }
             if let value = component.trend.code { trend.with([name]).set(Double(value)) } else { trend.remove([name]) }
         }
@@ -75,7 +92,7 @@ struct PerformanceMetrics: Sendable {
         for labels in shown.limits.subtracting(fresh.limits) { limit.remove(labels) }
         for name in shown.components.subtracting(fresh.components) {
             for each in PerformanceLevel.allCases { level.remove([name, each.rawValue]) }
-            for family in [code, since, score, trend] { family.remove([name]) }
+            for family in [code, since, held, current, score, trend] { family.remove([name]) }
         }
         shown = fresh
     }

@@ -17,6 +17,11 @@ public struct ComponentReport: Sendable, Equatable {
     public let score: Double?
     /// When the level was entered.
     public let since: Moment
+    /// What the indicators say at this moment: better than `level` while that is held.
+    public let current: PerformanceLevel
+    /// Until when the level is held at least although things are better now, so that it does not waver; nil where nothing
+    /// is held. Then it rises by one step.
+    public let heldUntil: Moment?
     public let trend: PerformanceTrend
     /// What decided, the worst first, at most three; empty for an excellent component.
     public let reasons: [PerformanceReason]
@@ -45,13 +50,13 @@ public enum PerformanceTrend: String, CaseIterable, Sendable {
 public struct PerformanceReason: Sendable, Equatable {
     public let indicator: String
     public let level: PerformanceLevel
-    public let value: Double
+    public internal(set) var value: Double
     /// `ratio`, `seconds`, `sessions`, …
     public let unit: String
     /// Beyond which the level begins.
     public let threshold: Double
     /// Since when the indicator has been at this level or a worse one.
-    public let since: Moment
+    public internal(set) var since: Moment
     /// What to do next.
     public let advice: String
 }

@@ -8,13 +8,18 @@ public struct HistoryStore: SeriesStore {
 
     /// When the history began, the part of it that outlived a restart included, which reaches as far back as the metric
     /// that is kept longest. That memory became too short later is for the history to tell.
-    public let keptSince: Int64
+    public var keptSince: Int64 { begun + history.moved }
+
+    /// When it began, on a clock that was never set.
+    private let begun: Int64
 
     /// - Parameter now: milliseconds since the epoch; where a history without samples begins.
-    public init(_ history: History, now: Int64 = WallClock.nowMilliseconds) {
+    public init(_ history: History, now: Int64 = SteadyTime.shared.now) {
         self.history = history
-        keptSince = history.oldestSample() ?? now
+        begun = (history.oldestSample() ?? now) - history.moved
     }
+
+    public var began: Int64? { keptSince }
 
     public func select(_ selection: Selection) -> [any StoredSeries] {
         let name = selection.matchers.first { $0.name == "__name__" && $0.operation == .equal }?.value

@@ -44,6 +44,13 @@ public final class History: Sendable {
         state.withLock { $0.retention = HistoryRetention(byName, least: least) }
     }
 
+    /// Gives all samples other times, so many milliseconds later: for a clock that was set. What was measured a minute ago
+    /// stays a minute ago, so that no window sees a gap, and nothing lies in the future and keeps out what comes.
+    public func move(by milliseconds: Int64) { state.withLock { $0.move(by: milliseconds) } }
+
+    /// By how many milliseconds samples were moved, all moves together.
+    public var moved: Int64 { state.withLock { $0.moved } }
+
     /// How much memory the samples take.
     public var footprint: HistoryFootprint { state.withLock { HistoryFootprint($0) } }
 

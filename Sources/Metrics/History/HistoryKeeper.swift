@@ -37,7 +37,7 @@ public actor HistoryKeeper {
     }
 
     /// Reads what was written last. A history that cannot be read is logged and begun anew.
-    public func load(now: Int64 = WallClock.nowMilliseconds) async {
+    public func load(now: Int64 = SteadyTime.shared.now) async {
         do {
             guard let bytes = try await read() else { return }
             let count = try history.restore(bytes, now: now)

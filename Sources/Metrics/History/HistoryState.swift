@@ -34,6 +34,9 @@ struct HistoryState {
     /// Everything else.
     var seriesBytes = 0
     private(set) var round: Int32 = 0
+    private(set) var moved: Int64 = 0
+    /// Of the newest snapshot.
+    private var snapshotTime: Int64?
     var sweptAt: Int64 = .min
     /// Before this time samples were given up for lack of memory.
     var shortenedBefore: Int64?
@@ -52,6 +55,7 @@ struct HistoryState {
 extension HistoryState {
     mutating func append(_ snapshot: Snapshot, at time: Int64) {
         round &+= 1
+        snapshotTime = time
         layout.begin()
         for family in snapshot.families {
             for sample in family.samples { append(sample, of: family.metric, at: time) }
@@ -123,6 +127,11 @@ extension HistoryState {
 
 extension HistoryState {
     mutating func append(recorded samples: [(labels: Labels, value: Double)], at time: Int64) {
+        // Made while the clock was set back: such a sample would keep out all others until its time has come.
+        if moved != 0, let snapshotTime, time - snapshotTime > Self.longestRound {
+            tally.outOfOrder += samples.count
+            return
+        }
         for (labels, value) in samples {
             let isEnd = value.bitPattern == Double.staleMarkerBits
             guard let series = isEnd ? byLabels[labels] : recordedSeries(labels) else { continue }
@@ -147,6 +156,19 @@ extension HistoryState {
             return scraped
         }
         return admit(fresh) ? fresh : nil
+    }
+
+    /// Milliseconds: no rule is so far ahead of the snapshots.
+    private static let longestRound: Int64 = 600_000
+
+    mutating func move(by milliseconds: Int64) {
+        moved += milliseconds
+        snapshotTime = snapshotTime.map { $0 + milliseconds }
+        shortenedBefore = shortenedBefore.map { $0 + milliseconds }
+        if sweptAt != .min { sweptAt += milliseconds }
+        for series in names.values.flatMap(\.series) {
+            series.state.withLock { $0.samples.move(by: milliseconds) }
+        }
     }
 
     /// Adds series that were written before a restart, each unless it is there already.

@@ -35,6 +35,9 @@ struct SamplePrediction {
         self.time = time
         self.bits = bits
     }
+
+    /// Times are coded as steps, so that moving the last one moves nothing that is written.
+    mutating func move(by milliseconds: Int64) { time &+= milliseconds }
 }
 
 // MARK: Writing

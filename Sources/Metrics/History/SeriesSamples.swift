@@ -18,7 +18,7 @@ struct SeriesSamples {
     /// A part of the samples that is no longer written.
     struct Chunk: Equatable {
         var first: Int64
-        let last: Int64
+        var last: Int64
         /// The first value's bits.
         let bits: UInt64
         var count: Int32
@@ -219,6 +219,21 @@ extension SeriesSamples {
             if sample.time <= after { left -= sample.skipRepeats(atMost: left - 1, by: after, &reader, words) }
             sample.advance(&reader, words)
         }
+    }
+}
+
+// MARK: Moving
+
+extension SeriesSamples {
+    /// Gives every sample another time, as many milliseconds later.
+    mutating func move(by milliseconds: Int64) {
+        for index in chunks.indices {
+            chunks[index].first &+= milliseconds
+            chunks[index].last &+= milliseconds
+        }
+        guard open.exists else { return }
+        open.first &+= milliseconds
+        open.last.move(by: milliseconds)
     }
 }
 

@@ -16,6 +16,10 @@ public struct Engine: Sendable {
     /// behind a feature flag.
     public var delaysNameRemoval = false
 
+    /// Lets no window of a function reach back before the source began, so that a rate over five minutes is right a minute
+    /// after a start and does not climb for five. Prometheus, and every rule, takes the window as it is written.
+    public var fitsWindows = false
+
     public init() {}
 
     /// Evaluates `query` at one time, in milliseconds since the epoch.

@@ -27,19 +27,21 @@ final class WindowPlan: VectorPlan {
 
     override func compute(_ elements: inout Elements, at time: Int64, _ run: Evaluation) throws(PromQLError) {
         let end = matrix.end(at: time, run)
+        var start = end - matrix.window
+        if run.engine.fitsWindows, let began = run.source.began { start = max(start, min(began, end - 1)) }
         let window = Window(
-            start: end - matrix.window, end: end, evaluation: time,
+            start: start, end: end, evaluation: time,
             parameter: try parameter?.value(at: time, run) ?? .nan)
         let apply = function.apply
         let dropsName = !function.keepsName
-        let start = elements.count
+        let before = elements.count
         try matrix.forEachSeries(at: time, run) { labels, isDropped, points throws(PromQLError) in
             guard let value = apply(points, window) else { return }
             elements.append(Element(labels: labels, value: value, dropsName: isDropped || dropsName))
         }
-        guard elements.count > start else { return }
+        guard elements.count > before else { return }
         if function.takesQuantile { run.check(quantile: window.parameter, at: argumentRange) }
-        if function.wantsCounter { remarkNonCounters(elements[start...], run) }
+        if function.wantsCounter { remarkNonCounters(elements[before...], run) }
         if dropsName, !hasSingleName, run.hidesDroppedNames { try elements.checkUnique(run) }
     }
 

@@ -8,6 +8,13 @@ public protocol SeriesSource: Sendable {
     /// The series that match and may have samples in the selection's time, each once, in any order. Series without
     /// samples there do no harm.
     func select(_ selection: Selection) -> [any StoredSeries]
+
+    /// Before which there can be no samples, in milliseconds since the epoch; nil where nobody knows.
+    var began: Int64? { get }
+}
+
+extension SeriesSource {
+    public var began: Int64? { nil }
 }
 
 /// What a selector of a query needs.

@@ -13,6 +13,12 @@ final class RunningAlerting: Sendable {
     let history: History
     let ruler: Ruler
     let engine = Engine()
+    /// For levels and pages: its windows fit what there is of the history.
+    let fittedEngine: Engine = {
+        var engine = Engine()
+        engine.fitsWindows = true
+        return engine
+    }()
     private let classifier: Classifier?
     private let sampler: HistorySampler
     private let keeper: HistoryKeeper?
@@ -60,7 +66,7 @@ final class RunningAlerting: Sendable {
             return
         }
         classifier = try Classifier(
-            settings.performance, engine: engine, source: HistoryStore(history),
+            settings.performance, engine: fittedEngine, source: HistoryStore(history),
             stateFile: folder.map { StateFile($0.path + "/performance") })
     }
 

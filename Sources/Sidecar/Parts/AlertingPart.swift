@@ -27,7 +27,7 @@ final class AlertingPart: Part {
     var routes: [Router.Route] {
         let (configuration, running) = state.withLock { ($0.configuration, $0.running) }
         guard let running else { return [] }
-        let facts = Facts(engine: running.engine, source: HistoryStore(running.history))
+        let facts = Facts(engine: running.fittedEngine, source: HistoryStore(running.history))
         let first = FirstPage(
             facts: facts, report: { running.performance }, telemetryPath: configuration.web.telemetryPath)
         let health = HealthPages(

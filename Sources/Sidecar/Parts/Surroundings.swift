@@ -10,7 +10,7 @@ final class Surroundings: Sendable {
     let operations: OperationRecorder
     /// Series left out of a page because they stood in it already.
     let duplicates: Counter
-    let startedAt = Moment.now
+    let startedAt = ContinuousClock.now
     let memory = GivenBack()
 
     init(registry: Registry, operations: OperationRecorder, duplicates: Counter) {

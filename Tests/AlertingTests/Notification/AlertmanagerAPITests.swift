@@ -59,6 +59,21 @@ import Testing
         #expect(await get("receivers").text == #"[{"name":"r"},{"name":"page"}]"# + "\n")
     }
 
+    @Test func whatIsDroppedIsAnsweredWith503AndCounted() async {
+        var configuration = Switchboard.Configuration(
+            route: Route(receiver: "r"),
+            receivers: [Receiver(name: "r", webhooks: [WebhookSettings(url: .text("http://127.0.0.1:1"))])])
+        configuration.limits.alertsPerName = 1
+        let dispatcher = Dispatcher(configuration, client: HTTPClient(), userAgent: "", clock: { Self.start })
+        let api = AlertmanagerAPI(dispatcher, version: "1.2.3", startedAt: Self.start)
+        let body = #"[{"labels":{"alertname":"A","x":"1"}},{"labels":{"alertname":"A","x":"2"}}]"#
+        let answer = await api.answer(
+            HTTPRequest(method: "POST", path: "/api/v2/alerts", query: [], body: Array(body.utf8)))
+        #expect(answer.status == 503)
+        #expect(String(decoding: answer.body, as: UTF8.self).contains("1 of 2 alerts were dropped"))
+        #expect(dispatcher.metrics.dropped.read().samples.map(\.value).reduce(0, +) == 1)
+    }
+
     @Test func postedAlertsAreListedWithWhatWasMissingPutIn() async {
         let posted = await post(
             "alerts",

@@ -91,6 +91,41 @@ extension Switchboard {
 }
 
 @Suite struct SwitchboardTests {
+    @Test func theClockIsSetAndWhatWaitsGoesOnWaiting() throws {
+        for step in [-3_600_000, 3_600_000] as [Int64] {
+            var stage = Stage(Route(receiver: "r", grouping: .by(["alertname"]), groupWait: .seconds(30)))
+            stage.fire("A")
+            try stage.run(until: 10)
+            stage.board.move(by: step)
+            stage.now = stage.now.moved(by: step)
+            let due = try #require(stage.board.nextDue)
+            #expect(due - stage.now == .seconds(20))
+            let alert = try #require(stage.board.alerts.values.first)
+            #expect(stage.now - alert.startsAt == .seconds(10))
+        }
+    }
+
+    @Test func aFloodOfOneNameLeavesRoomForOthers() {
+        var configuration = Switchboard.Configuration(
+            route: Route(receiver: "r", grouping: .by(["alertname"])),
+            receivers: [Receiver(name: "r", webhooks: [WebhookSettings(url: .text("http://x"))])])
+        configuration.limits.alertsPerName = 3
+        var board = Switchboard(configuration)
+        func alerts(_ name: String, _ count: Int) -> [Alert] {
+            (0..<count).map {
+                Alert(
+                    labels: Labels([Label("alertname", name), Label("n", "\($0)")]), startsAt: Stage.start,
+                    endsAt: Stage.start + .seconds(600), updatedAt: Stage.start)
+            }
+        }
+        #expect(board.receive(alerts("Flood", 10), at: Stage.start).droppedOfName == 7)
+        #expect(board.receive(alerts("Critical", 1), at: Stage.start).lost == 0)
+        #expect(board.receive(alerts("Flood", 3), at: Stage.start).lost == 0)
+        // A minute after they have been over for a quarter of an hour, there is room again.
+        _ = board.due(at: Stage.start + .seconds(600 + 901))
+        #expect(board.receive(alerts("Flood", 3), at: Stage.start + .seconds(1502)).lost == 0)
+    }
+
     /// Waits 10 s, then every 60 s, repeats after 10 min.
     private let route = Route(
         receiver: "r", groupWait: .seconds(10), groupInterval: .seconds(60), repeatInterval: .seconds(600))

@@ -245,6 +245,27 @@ import Testing
         return reports
     }
 
+    @Test func aLevelThatIsHeldTellsTheValueOfNowAndUntilWhen() async throws {
+        let source = Self.source(Self.postgres(connections: { $0 < 26 ? 97 : 10 }))
+        let reports = try await judge(source, through: 29)
+        let held = try #require(reports.last { $0.overall.heldUntil != nil }?.components.first)
+        #expect(held.level == .critical && held.current == .excellent)
+        #expect(held.reasons.map(\.indicator) == ["connections"] && held.reasons.map(\.value) == [0.1])
+        let until = try #require(held.heldUntil)
+        #expect(until > held.since)
+        #expect(reports.first?.components.first?.heldUntil == nil)
+        #expect(held.trend != .degrading)
+    }
+
+    @Test func waitingForTheCPUIsPoorAtWorst() throws {
+        var settings = PerformanceSettings()
+        settings.thresholds["host.cpu_pressure"] = [0.1, 0.2, 0.3, 0.4]
+        for settings in [PerformanceSettings(), settings] {
+            let indicator = try #require(Indicator.table(settings).first { $0.key == "host.cpu_pressure" })
+            #expect(indicator.scale.level(1) == .poor)
+        }
+    }
+
     /// Connections of 100, sessions that wait for locks → level and the reasons' names.
     @Test(arguments: [
         (10.0, 0.0, PerformanceLevel.excellent, [String]()), (55, 0, .good, ["connections"]),

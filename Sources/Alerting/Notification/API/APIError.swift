@@ -13,13 +13,15 @@ public enum APIError: Error, Equatable, CustomStringConvertible {
     case failed(String)
     /// 422: a field that is missing or of the wrong type.
     case unprocessable(String)
+    /// 503: not all of it was taken; worth another try.
+    case overloaded(String)
     case unknownPath(String)
     case wrongMethod(String, allowed: [String])
 
     public var description: String {
         switch self {
         case .invalid(let text), .unreadable(let text), .notFound(let text), .failed(let text),
-            .unprocessable(let text):
+            .unprocessable(let text), .overloaded(let text):
             text
         case .unknownPath(let path): "path \(path) was not found"
         case .wrongMethod(let method, let allowed):
@@ -32,6 +34,7 @@ public enum APIError: Error, Equatable, CustomStringConvertible {
         case .invalid: text(400)
         case .notFound: text(404)
         case .failed: text(500)
+        case .overloaded: text(503)
         case .unreadable: object(400, code: 400)
         case .unprocessable: object(422, code: 602)
         case .unknownPath: object(404, code: 404)

@@ -149,7 +149,10 @@ public struct AlertmanagerAPI: Sendable {
                 problems.append(error.description)
             }
         }
-        await dispatcher.receive(alerts)
+        let lost = await dispatcher.receive(alerts)
+        guard lost == 0 else {
+            throw .overloaded("\(lost) of \(alerts.count) alerts were dropped: there are as many as there may be")
+        }
         guard problems.isEmpty else { throw .invalid(problems.joined(separator: "; ")) }
         return HTTPResponse()
     }
@@ -187,6 +190,7 @@ public struct AlertmanagerAPI: Sendable {
             }
         } catch {
             if case .notFound = error { throw .notFound("silence not found") }
+            if case .notKept = error { throw .failed("\(error)") }
             throw .invalid("\(error)")
         }
     }
@@ -199,6 +203,7 @@ public struct AlertmanagerAPI: Sendable {
             }
         } catch {
             if case .isConfigured = error { throw .failed("\(error)") }
+            if case .notKept = error { throw .failed("\(error)") }
             throw .notFound("silence not found")
         }
         return HTTPResponse()

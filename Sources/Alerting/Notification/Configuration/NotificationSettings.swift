@@ -76,7 +76,8 @@ public struct NotificationSettings: Sendable {
                 throw SettingsError(
                     place: file, key: "alerting.route", problem: "is missing, and there are several receivers")
             }
-            return Route(receiver: receivers[0].name)
+            // A group for each name: what always fires, such as Watchdog, keeps no other alert waiting for its group's turn.
+            return Route(receiver: receivers[0].name, grouping: .by(["alertname"]))
         }
         let fields = try Fields(node, file: file, path: "alerting.route")
         for key in ["matchers", "match", "match_re", "continue"] where fields.has(key) {
@@ -94,7 +95,7 @@ extension Route {
             throw fields.failure("receiver", "undefined receiver \"\(receiver)\" used in route")
         }
         self.init(
-            receiver: receiver, matchers: try fields.matchers("matchers", exact: "match", patterns: "match_re"),
+            receiver: receiver, matchers: try fields.routeMatchers(),
             grouping: try Self.grouping(fields) ?? parent?.grouping ?? .by([]),
             groupWait: try fields.duration("group_wait") ?? parent?.groupWait ?? Route.defaultGroupWait,
             groupInterval: try fields.duration("group_interval", orZero: false) ?? parent?.groupInterval
@@ -167,15 +168,29 @@ extension Heartbeat {
 
 extension Fields {
     /// Matchers in the three ways of Alertmanager: texts, names with values, names with patterns.
-    fileprivate func matchers(_ key: String, exact: String, patterns: String) throws(SettingsError) -> [Matcher] {
+    fileprivate func matchers(_ key: String, exact: String, patterns: String?) throws(SettingsError) -> [Matcher] {
         var matchers: [Matcher] = []
         for text in try texts(key) ?? [] {
             matchers += try read(key) { () throws(MatcherError) in try Matcher.list(parsing: text) }
         }
         for (key, operation) in [(exact, Matcher.Operator.equal), (patterns, .matches)] {
+            guard let key else { continue }
             for (name, value) in try pairs(key) ?? [] {
                 matchers.append(try read(key) { () throws(MatcherError) in try Matcher(name, operation, value) })
             }
+        }
+        return matchers
+    }
+
+    /// Those of a route. Alertmanager keeps the patterns of `match_re` with their anchors, and shows them so in group keys.
+    fileprivate func routeMatchers() throws(SettingsError) -> [Matcher] {
+        var matchers = try matchers("matchers", exact: "match", patterns: nil)
+        for (name, value) in try pairs("match_re") ?? [] {
+            matchers.append(
+                try read("match_re") { () throws(MatcherError) in
+                    _ = try Matcher(name, .matches, value)
+                    return try Matcher(name, .matches, "^(?:\(value))$")
+                })
         }
         return matchers
     }

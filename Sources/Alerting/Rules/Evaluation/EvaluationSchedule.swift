@@ -36,6 +36,10 @@ public struct EvaluationSchedule: Sendable, Equatable {
         return (time, Int(missed))
     }
 
+    /// The clock was set by so many milliseconds: the next evaluation comes no later than it would have, at one of the
+    /// schedule's times.
+    mutating func move(by step: Int64) { next = slot(at: next + step) }
+
     /// FNV-1a with 64 bits: the same in every process.
     private static func hash(_ texts: String...) -> UInt64 {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325

@@ -89,6 +89,13 @@ struct RunningGroup {
         lastDuration = context.stopwatch() - start
     }
 
+    /// The clock was set by so many milliseconds.
+    mutating func move(by step: Int64) {
+        schedule.move(by: step)
+        lastStart = lastStart.map { $0 + step }
+        for index in rules.indices { rules[index].move(by: step) }
+    }
+
     // MARK: Handing on
 
     /// What has to be handed on after the evaluation at `time`. A rule whose evaluation failed hands on nothing.

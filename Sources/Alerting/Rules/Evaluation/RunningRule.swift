@@ -50,6 +50,12 @@ struct RunningRule {
         firstEvaluation = other.firstEvaluation
     }
 
+    /// The clock was set by so many milliseconds.
+    mutating func move(by step: Int64) {
+        alerts.move(by: step)
+        firstEvaluation = firstEvaluation.map { $0 + step }
+    }
+
     mutating func noteSent(_ labels: [Labels], at time: Int64) { alerts.noteSent(labels, at: time) }
 
     /// Evaluates the rule at `time` and returns what is to be written.

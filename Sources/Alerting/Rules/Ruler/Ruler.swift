@@ -35,10 +35,13 @@ public actor Ruler {
         var requirements: [HistoryRequirement] = []
     }
 
+    /// What of the clock's steps this ruler has followed.
+    private var stepped: Int64
+
     private struct RetiredSeries {
         let series: Set<Labels>
-        let stoppedAt: Int64
-        let due: Int64
+        var stoppedAt: Int64
+        var due: Int64
     }
 
     /// - Parameter stateFile: where the alerts' states are kept; without one a restart forgets them. Blocks to read it.
@@ -52,6 +55,7 @@ public actor Ruler {
         self.sinks = sinks
         self.stateFile = stateFile
         self.clock = clock
+        stepped = clock.stepped()
         saved = Ruler.read(stateFile)
     }
 
@@ -74,7 +78,7 @@ public actor Ruler {
 
     /// Takes these files in the place of all others.
     public func load(_ files: [RuleFile], _ settings: RulerSettings? = nil) {
-        let now = clock.now()
+        let now = present()
         self.settings = settings ?? self.settings
         var old = groups
         groups = [:]
@@ -132,7 +136,7 @@ public actor Ruler {
     /// Evaluates until the task is cancelled.
     public func run() async {
         while !Task.isCancelled {
-            let next = await step(at: clock.now())
+            let next = await step(at: present())
             let sleeper = Task { [clock] in await clock.sleep(next) }
             self.sleeper = sleeper
             await withTaskCancellationHandler {
@@ -140,6 +144,26 @@ public actor Ruler {
             } onCancel: {
                 sleeper.cancel()
             }
+        }
+    }
+
+    /// The time, once everything kept has followed the clock.
+    private func present() -> Int64 {
+        while true {
+            let (steps, now) = (clock.stepped(), clock.now())
+            guard steps == clock.stepped() else { continue }
+            let step = steps - stepped
+            stepped = steps
+            if step != 0 { move(by: step) }
+            return now
+        }
+    }
+
+    private func move(by step: Int64) {
+        for key in groups.keys { groups[key]?.move(by: step) }
+        for index in retired.indices {
+            retired[index].stoppedAt += step
+            retired[index].due += step
         }
     }
 
@@ -241,10 +265,15 @@ public struct RulerClock: Sendable {
     /// Returns at that time, or earlier when the task is cancelled.
     public let sleep: @Sendable (_ until: Int64) async -> Void
 
+    /// By how many milliseconds the time has jumped in all.
+    public let stepped: @Sendable () -> Int64
+
     public init(
         now: @escaping @Sendable () -> Int64, stopwatch: @escaping @Sendable () -> Double,
-        sleep: @escaping @Sendable (_ until: Int64) async -> Void
+        sleep: @escaping @Sendable (_ until: Int64) async -> Void,
+        stepped: @escaping @Sendable () -> Int64 = { 0 }
     ) {
+        self.stepped = stepped
         self.now = now
         self.stopwatch = stopwatch
         self.sleep = sleep
@@ -253,12 +282,12 @@ public struct RulerClock: Sendable {
     public static let system: RulerClock = {
         let start = ContinuousClock.now
         return RulerClock(
-            now: { WallClock.nowMilliseconds }, stopwatch: { (ContinuousClock.now - start).seconds },
+            now: { SteadyTime.shared.now }, stopwatch: { (ContinuousClock.now - start).seconds },
             sleep: { until in
-                let wait = max(1, until - WallClock.nowMilliseconds)
+                let wait = max(1, until - SteadyTime.shared.now)
                 // Cut short by cancelling, which is how it is woken.
                 try? await Task.sleep(for: .milliseconds(min(wait, 60_000)))
-            })
+            }, stepped: { SteadyTime.shared.stepped })
     }()
 }
 

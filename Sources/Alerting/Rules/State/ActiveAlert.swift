@@ -22,7 +22,7 @@ public struct ActiveAlert: Sendable, Equatable {
     public var phase: Phase
 
     /// When the sample first appeared.
-    public let activeAt: Int64
+    public private(set) var activeAt: Int64
 
     /// When the alert was last handed on; nil before the first time.
     public var lastSentAt: Int64?
@@ -61,6 +61,18 @@ public struct ActiveAlert: Sendable, Equatable {
     public var resolvedAt: Int64? { if case .resolved(_, let at) = phase { at } else { nil } }
 
     public var keptSince: Int64? { if case .firing(_, let keptSince) = phase { keptSince } else { nil } }
+
+    /// The clock was set by so many milliseconds.
+    mutating func move(by step: Int64) {
+        activeAt += step
+        lastSentAt = lastSentAt.map { $0 + step }
+        switch phase {
+        case .pending: break
+        case .firing(let since, let keptSince):
+            phase = .firing(since: since + step, keptSince: keptSince.map { $0 + step })
+        case .resolved(let firedAt, let at): phase = .resolved(firedAt: firedAt + step, at: at + step)
+        }
+    }
 
     /// Whether it has to be handed on at `time`: never yet, resolved since, or last longer ago than `resendDelay`.
     func isDue(at time: Int64, resendDelay: Int64) -> Bool {

@@ -129,6 +129,12 @@ public struct AlertingRuleState: Sendable, Equatable {
         self.endedBefore = endedBefore.map(restored)
     }
 
+    /// The clock was set by so many milliseconds.
+    mutating func move(by step: Int64) {
+        for index in alerts.indices { alerts[index].move(by: step) }
+        for index in endedBefore.indices { endedBefore[index].move(by: step) }
+    }
+
     private mutating func replace(with alerts: [ActiveAlert]) {
         self.alerts = alerts
         places = Dictionary(alerts.enumerated().map { ($1.labels, $0) }) { first, _ in first }

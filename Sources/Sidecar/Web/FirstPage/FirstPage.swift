@@ -70,7 +70,15 @@ struct FirstPage: Sendable {
         guard let component, component.level != .unknown else { return "Too little is known yet to judge." }
         let score = component.score.map { ", score \(Int($0.rounded())) of 100" } ?? ""
         let trend = component.trend == .unknown ? "" : ", \(component.trend.rawValue)"
-        return "for \(span(Moment.now - component.since))\(score)\(trend)"
+        return "for \(span(Moment.now - component.since))\(score)\(trend)\(held(component))"
+    }
+
+    private func held(_ component: ComponentReport) -> String {
+        guard let until = component.heldUntil else { return "" }
+        let left = until - .now
+        return left > .zero
+            ? "; \(component.current.rawValue) now, held for \(span(left)) more so that it does not waver"
+            : "; \(component.current.rawValue) now"
     }
 
     private func components(_ report: PerformanceReport?) -> String {

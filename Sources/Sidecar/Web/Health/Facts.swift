@@ -18,7 +18,7 @@ struct Facts: Sendable {
     func samples(_ query: String) -> [(labels: Labels, value: Double)] {
         do {
             let prepared = try PreparedQuery(try Query(query), engine: engine)
-            let answer = try prepared.instant(at: WallClock.nowMilliseconds, source: source)
+            let answer = try prepared.instant(at: SteadyTime.shared.now, source: source)
             guard case .vector(let samples) = answer.value else { return [] }
             return samples.filter { $0.value.isFinite }.map { ($0.labels, $0.value) }
         } catch {
@@ -34,13 +34,13 @@ struct Facts: Sendable {
 
     /// What there is to draw: the last hour, or as much of it as is known, at least two minutes.
     var shown: Duration {
-        .milliseconds(min(max(WallClock.nowMilliseconds - source.keptSince, 120_000), 3_600_000))
+        .milliseconds(min(max(SteadyTime.shared.now - source.keptSince, 120_000), 3_600_000))
     }
 
     /// Sixty points of the first series, with the share of the time that had passed: 0 for its beginning, 1 for now.
     func points(_ query: String, over time: Duration) -> [(place: Double, value: Double)] {
         do {
-            let now = WallClock.nowMilliseconds
+            let now = SteadyTime.shared.now
             let length = Int64(time.milliseconds)
             let start = now - length
             let prepared = try PreparedQuery(try Query(query), engine: engine)

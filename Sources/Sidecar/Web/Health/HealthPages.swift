@@ -7,7 +7,7 @@ import Runtime
 struct HealthPages: Sendable {
     let facts: Facts
     let report: @Sendable () -> PerformanceReport?
-    let startedAt: Moment
+    let startedAt: ContinuousClock.Instant
     let memory: GivenBack
 
     struct Page: Sendable {
@@ -84,7 +84,7 @@ struct HealthPages: Sendable {
             "level": .string((report?.overall.level ?? .unknown).rawValue),
             "components": .object(
                 (report?.components ?? []).map { JSON.Member($0.name, .string($0.level.rawValue)) }),
-            "version": .string(Outrigger.version), "uptime_seconds": .number((Moment.now - startedAt).seconds),
+            "version": .string(Outrigger.version), "uptime_seconds": .number((ContinuousClock.now - startedAt).seconds),
         ])
     }
 
