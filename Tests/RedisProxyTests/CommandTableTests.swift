@@ -159,6 +159,40 @@ extension KeyRule {
         }
     }
 
+    @Test(arguments: [
+        "SORT l LIMIT", "SORT l LIMIT 1", "SORT l BY nosort LIMIT 0", "SORT l GET", "SORT l BY", "SORT l STORE",
+        "SORT l GET limit", "SORT_RO l LIMIT 0",
+    ]) func sortWithoutTheEndOfAnOptionSortsOneKey(_ text: String) {
+        #expect(keys(text.split(separator: " ").map { String($0) }) == ["l"])
+    }
+
+    /// Every row, with options cut off, repeated and misplaced. `TEST_FUZZ` sets how many of each, `TEST_SEED` which.
+    @Test func everyFuzzedCallNamesOnlyWordsThatAreThere() {
+        let options = [
+            "limit", "by", "get", "store", "storedist", "streams", "block", "count", "group", "noack", "keys", "auth",
+            "auth2", "", "0", "1", "2", "-1", "9223372036854775807", "-9223372036854775808", "99999999999999999999",
+        ]
+        var random = Seeded(fuzzing: 33)
+        for command in table.commands {
+            let name = table.fullName(of: command).split(separator: "|").map { String($0) }
+            for _ in 0..<Seeded.rounds(default: 200) {
+                let rest = (0..<random.below(9)).map { _ in random.chance(0.7) ? random.pick(options) : "k" }
+                let bytes = (name + rest).map { Array($0.utf8) }
+                let flat = bytes.flatMap { $0 }
+                let words = ranges(of: bytes)
+                var places: [Int] = []
+                _ = command.keys.append(of: words, in: flat.span, to: &places)
+                #expect(places.allSatisfy(words.indices.contains), "\(name + rest)")
+                var scratch: [Int] = []
+                _ = ClusterTarget(command, words, in: flat.span, scratch: &scratch)
+                _ = WriteScope(command, words, in: flat.span)
+                _ = Settlement(command, words, in: flat.span)
+                _ = WritePlan.writes(of: command, words, in: flat.span, database: 0, wallMs: 1_700_000_000_000)
+                _ = VolatileWrites.allows(command, words, in: flat.span)
+            }
+        }
+    }
+
     /// A call that Redis could be asked to run, of random length and with random options.
     private func invocation(of command: Command, _ random: inout Seeded) -> [String] {
         let name = table.fullName(of: command).split(separator: "|").map { String($0).uppercased() }

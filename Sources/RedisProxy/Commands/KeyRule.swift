@@ -92,8 +92,11 @@ public enum KeyRule: Sendable, Equatable {
                 if index + 1 < words.count { destination = index + 1 }
                 index += 1
             } else if skipping == .optionsOfSort {
-                if bytes.isWord("limit", words[index]) { index += 2 }
-                if bytes.isWord("get", words[index]) || bytes.isWord("by", words[index]) { index += 1 }
+                if bytes.isWord("limit", words[index]) {
+                    index += 2
+                } else if bytes.isWord("get", words[index]) || bytes.isWord("by", words[index]) {
+                    index += 1
+                }
             }
             index += 1
         }
