@@ -5,19 +5,33 @@ import Glibc
 public enum FileError: Error, Equatable, CustomStringConvertible {
     case failed(operation: String, path: String, errno: Int32)
     case tooLong(path: String, limitBytes: Int)
+    /// Longer than one record may be.
+    case recordTooLong(path: String, bytes: Int, limitBytes: Int)
+    /// A write or a sync failed before, so that nobody knows what the disk has.
+    case doubtful(path: String)
+    /// A folder that somebody else may change, or that another process uses.
+    case unsafe(path: String, reason: String)
 
     public var description: String {
         switch self {
         case .failed(let operation, let path, let errno): "\(operation) \(path): \(String(cString: strerror(errno)))"
         case .tooLong(let path, let limit): "read \(path): longer than \(limit) bytes"
+        case .recordTooLong(let path, let bytes, let limit):
+            "append to \(path): a record of \(bytes) bytes, more than \(limit)"
+        case .doubtful(let path): "append to \(path): an earlier write failed"
+        case .unsafe(let path, let reason): "use \(path): \(reason)"
         }
     }
 }
 
 public enum Files {
     /// The bytes of a file. Blocks; files of `/proc` and `/sys` and small configuration only.
-    public static func read(_ path: String, limitBytes: Int = 64 << 20) throws(FileError) -> [UInt8] {
-        let file = open(path, O_RDONLY | O_CLOEXEC)
+    ///
+    /// - Parameter followsLinks: whether the last part of the path may be a symbolic link.
+    public static func read(
+        _ path: String, limitBytes: Int = 64 << 20, followsLinks: Bool = true
+    ) throws(FileError) -> [UInt8] {
+        let file = open(path, O_RDONLY | O_CLOEXEC | (followsLinks ? 0 : O_NOFOLLOW))
         guard file >= 0 else { throw .failed(operation: "open", path: path, errno: errno) }
         defer { close(file) }
         var bytes: [UInt8] = []

@@ -13,71 +13,66 @@ public final class Journal {
 
     public let path: String
     /// Length of the file in bytes; the owner replaces the journal by a shorter one when it has grown too long.
-    public private(set) var sizeBytes = 0
-    private var file: Int32
+    public var sizeBytes: Int { file.sizeBytes }
+    private var file: AppendFile
+    private let sync: (Int32) -> Int32
 
-    private init(path: String, file: Int32, sizeBytes: Int) {
+    private init(path: String, sync: @escaping (Int32) -> Int32) throws(FileError) {
         self.path = path
-        self.file = file
-        self.sizeBytes = sizeBytes
+        self.sync = sync
+        file = try AppendFile(path, sync: sync)
     }
-
-    deinit { close(file) }
 
     /// Opens or creates the file and reads its records. A damaged end is logged and removed.
     public static func open(_ path: String) throws(FileError) -> (journal: Journal, records: [[UInt8]]) {
-        let isNew = !Files.exists(path)
-        let file = Glibc.open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
-        guard file >= 0 else { throw .failed(operation: "open", path: path, errno: errno) }
-        let journal = Journal(path: path, file: file, sizeBytes: 0)
-        if isNew {
-            try Files.syncFolder(of: path)
-            return (journal, [])
-        }
-        let bytes = try Files.read(path, limitBytes: 1 << 30)
+        try open(path, sync: fdatasync)
+    }
+
+    /// - Parameter sync: `fdatasync`, or what a test has instead.
+    static func open(
+        _ path: String, sync: @escaping (Int32) -> Int32
+    ) throws(FileError) -> (journal: Journal, records: [[UInt8]]) {
+        guard Files.exists(path) else { return (try Journal(path: path, sync: sync), []) }
+        let bytes = try Files.read(path, limitBytes: 1 << 30, followsLinks: false)
         let (records, end) = decode(bytes)
         if end < bytes.count {
             Log.error(
                 "journal has a damaged end, which was cut off",
                 ["path": path, "kept_bytes": "\(end)", "cut_bytes": "\(bytes.count - end)"])
-            guard ftruncate(file, end) == 0, fsync(file) == 0 else {
-                throw .failed(operation: "truncate", path: path, errno: errno)
-            }
+            try Files.truncate(path, toBytes: end)
         }
-        journal.sizeBytes = end
-        return (journal, records)
+        return (try Journal(path: path, sync: sync), records)
     }
 
-    /// All of the records or, after a crash, the first few of them.
+    /// All of the records or, after a crash, the first few of them. After an error none of them counts, and the next call
+    /// goes on in another file, which takes along what counted before.
     public func append(_ records: [[UInt8]]) throws(FileError) {
         guard !records.isEmpty else { return }
-        let bytes = Self.encode(records)
-        do throws(FileError) {
-            try Files.writeAll(bytes, to: file, path: path)
-        } catch {
-            // Half a record in the middle would hide all that follow it.
-            ftruncate(file, sizeBytes)
-            throw error
-        }
-        sizeBytes += bytes.count
-        guard fdatasync(file) == 0 else { throw .failed(operation: "sync", path: path, errno: errno) }
+        let bytes = try encode(records)
+        if file.isDoubtful { try begin(with: try kept()) }
+        try file.append(bytes)
     }
 
     /// Begins anew with these records, in the place of all others at once.
-    public func replace(with records: [[UInt8]]) throws(FileError) {
-        let bytes = Self.encode(records)
+    public func replace(with records: [[UInt8]]) throws(FileError) { try begin(with: try encode(records)) }
+
+    private func begin(with bytes: [UInt8]) throws(FileError) {
         try Files.replace(path, with: bytes)
-        let fresh = Glibc.open(path, O_RDWR | O_APPEND | O_CLOEXEC)
-        guard fresh >= 0 else { throw .failed(operation: "open", path: path, errno: errno) }
-        close(file)
-        file = fresh
-        sizeBytes = bytes.count
+        file = try AppendFile(path, sync: sync)
     }
 
-    private static func encode(_ records: [[UInt8]]) -> [UInt8] {
+    /// The bytes of a file that is not believed any more, without those whose write failed.
+    private func kept() throws(FileError) -> [UInt8] {
+        let bytes = try Files.read(path, limitBytes: 1 << 30, followsLinks: false)
+        return Array(bytes.prefix(Self.decode(Array(bytes.prefix(file.sizeBytes))).end))
+    }
+
+    private func encode(_ records: [[UInt8]]) throws(FileError) -> [UInt8] {
         var bytes: [UInt8] = []
         for record in records {
-            precondition(record.count <= recordLimit)
+            guard record.count <= Self.recordLimit else {
+                throw .recordTooLong(path: path, bytes: record.count, limitBytes: Self.recordLimit)
+            }
             bytes.append(word: UInt32(record.count))
             bytes.append(word: ~Checksum.crc32(record))
             bytes.append(contentsOf: record)

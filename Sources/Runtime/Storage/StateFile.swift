@@ -19,7 +19,7 @@ public struct StateFile: Sendable {
     /// The content that was written last; nil where there is none yet, or none that can be believed, which is logged.
     public func read() throws(FileError) -> [UInt8]? {
         guard Files.exists(path) else { return nil }
-        let bytes = try Files.read(path, limitBytes: Self.limit + 128)
+        let bytes = try Files.read(path, limitBytes: Self.limit + 128, followsLinks: false)
         guard let content = Self.content(of: bytes) else {
             Log.error("state file is damaged and was ignored", ["path": path, "bytes": "\(bytes.count)"])
             return nil
@@ -54,7 +54,7 @@ extension Files {
     /// Puts a file in the place of another at once, and returns when both the bytes and the name are on the disk.
     public static func replace(_ path: String, with bytes: [UInt8], mode: mode_t = 0o600) throws(FileError) {
         let fresh = path + ".new"
-        let file = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
+        let file = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode)
         guard file >= 0 else { throw .failed(operation: "open", path: fresh, errno: errno) }
         do throws(FileError) {
             try writeAll(bytes, to: file, path: fresh)
