@@ -60,6 +60,7 @@ public final class EventLoop: @unchecked Sendable {
             return !posted.hasEnded
         }
         guard isOpen else { return }
+        // The descriptor is open as long as this loop is there: see `deinit`.
         var one: UInt64 = 1
         write(wake, &one, MemoryLayout<UInt64>.size)
     }
@@ -83,11 +84,13 @@ public final class EventLoop: @unchecked Sendable {
     }
 
     func change(_ descriptor: Int32, to interest: Readiness) {
-        guard let known = handlers[Int(descriptor)] else { return }
+        guard handlers.indices.contains(Int(descriptor)), let known = handlers[Int(descriptor)] else { return }
         watch(descriptor, for: interest, generation: known.generation, EPOLL_CTL_MOD)
     }
 
     func remove(_ descriptor: Int32) {
+        // Once the loop has ended nobody is known.
+        guard handlers.indices.contains(Int(descriptor)) else { return }
         handlers[Int(descriptor)] = nil
         epoll_ctl(epoll, EPOLL_CTL_DEL, descriptor, nil)
     }
@@ -113,13 +116,19 @@ public final class EventLoop: @unchecked Sendable {
             while let connection = unsent.popLast() { connection.flush() }
         }
         posted.withLock { $0 = ([], true) }
+        // Handlers that go with the list may still remove themselves from it.
+        let last = handlers
         handlers = []
         timers = TimerQueue()
-        close(epoll)
-        close(wake)
+        withExtendedLifetime(last) {}
     }
 
-    deinit { scratch.deallocate() }
+    /// Whoever posts holds the loop, so nobody writes to `wake` any more, and its number may be given to another.
+    deinit {
+        close(epoll)
+        close(wake)
+        scratch.deallocate()
+    }
 
     private func dispatch(_ event: epoll_event) {
         let descriptor = Int32(truncatingIfNeeded: event.data.u64)
