@@ -27,6 +27,13 @@ static inline CURLcode outrigger_curl_status(CURL *handle, long *status) {
     return (curl_easy_getinfo)(handle, CURLINFO_RESPONSE_CODE, status);
 }
 
+// Where a redirect that was not followed leads to, as a whole URL; nil for none. Lives as long as the handle.
+static inline const char *outrigger_curl_redirect(CURL *handle) {
+    char *url = 0;
+    (curl_easy_getinfo)(handle, CURLINFO_REDIRECT_URL, &url);
+    return url;
+}
+
 // The transfer that `CURLOPT_PRIVATE` was set to.
 static inline void *outrigger_curl_private(CURL *handle) {
     char *value = 0;

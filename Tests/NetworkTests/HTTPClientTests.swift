@@ -140,6 +140,58 @@ import Testing
         await server.stop(within: .seconds(1))
     }
 
+    @Test func aRedirectCarriesNoMessageAndNoSecretToAnotherHost() async throws {
+        let seen = Mutex<[[String]]>([])
+        let (other, otherURL) = try serve { request in
+            seen.withLock {
+                $0.append([
+                    request.method, request.header("x-secret") ?? "", request.header("authorization") ?? "",
+                    String(decoding: request.body, as: UTF8.self),
+                ])
+            }
+            return .text("other")
+        }
+        let (server, url) = try serve { request in
+            switch request.path {
+            case "/away": HTTPResponse(status: 307, headers: [("Location", otherURL + "/")])
+            case "/here": HTTPResponse(status: 308, headers: [("Location", "/end")])
+            case "/loop": HTTPResponse(status: 302, headers: [("Location", "/loop")])
+            default:
+                .text(
+                    "\(request.method) \(request.header("x-secret") ?? "") \(String(decoding: request.body, as: UTF8.self))"
+                )
+            }
+        }
+        var post = request(url + "/away")
+        post.method = "POST"
+        post.body = Array("message".utf8)
+        post.headers = [("X-Secret", "s"), ("Authorization", "Bearer t")]
+        post.user = ("u", "p")
+        post.followsRedirects = true
+        do {
+            _ = try await client.send(post)
+            Issue.record("the message was told to another host")
+        } catch {
+            #expect("\(error)".contains("redirect to another host (http://127.0.0.1:"), "\(error)")
+        }
+        #expect(seen.withLock { $0 }.isEmpty)
+
+        post.url = url + "/here"
+        let here = try await client.send(post)
+        #expect(String(decoding: here.body, as: UTF8.self) == "POST s message")
+
+        var get = post
+        (get.url, get.method, get.body) = (url + "/away", "GET", [])
+        let away = try await client.send(get)
+        #expect(String(decoding: away.body, as: UTF8.self) == "other")
+        #expect(seen.withLock { $0 } == [["GET", "", "", ""]])
+
+        get.url = url + "/loop"
+        await #expect(throws: HTTPClient.Failure.self) { try await client.send(get) }
+        await server.stop(within: .seconds(1))
+        await other.stop(within: .seconds(1))
+    }
+
     @Test func manyRequestsAtOnceAllComeBack() async throws {
         let (server, url) = try serve { .text($0.parameter("n") ?? "") }
         let sum = try await withThrowingTaskGroup(of: Int.self) { group in
