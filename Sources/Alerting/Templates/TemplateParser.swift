@@ -14,6 +14,8 @@ struct TemplateParser {
     /// Where the newest token stands, for errors.
     private var position = 0
     private var variables = ["$"]
+    /// Of variables whose type has methods; of a name that is declared twice the newer one counts.
+    private var types: [String: TemplateMethods] = [:]
     private var loops = 0
     private var depth = 0
     private var definitions: [String: [TemplateNode]] = [:]
@@ -164,11 +166,11 @@ struct TemplateParser {
 
     /// A body that sees no variables of its surroundings.
     private mutating func separateBody(_ context: String) throws(TemplateError) -> [TemplateNode] {
-        let outside = (variables, loops)
-        (variables, loops) = (["$"], 0)
+        let outside = (variables, types, loops)
+        (variables, types, loops) = (["$"], [:], 0)
         let (body, ending) = try list()
         guard case .end = ending else { throw error("unexpected {{else}} in \(context)") }
-        (variables, loops) = outside
+        (variables, types, loops) = outside
         return body
     }
 
@@ -229,6 +231,7 @@ struct TemplateParser {
             case .close, .rightParenthesis:
                 pushBack(token)
                 try check(pipeline, context)
+                for name in pipeline.variables { note(context == "range" ? nil : methods(of: pipeline), of: name) }
                 return pipeline
             case .bool, .character, .dot, .field, .identifier, .number, .nil, .rawString, .string, .variable,
                 .leftParenthesis:
@@ -314,6 +317,7 @@ struct TemplateParser {
         }
         pushBack(token)
         guard !fields.isEmpty else { return term }
+        if let type = methods(of: term) { try check(fields, of: type) }
         switch term.kind {
         case .field(let names): return TemplateOperand(position: position, kind: .field(names + fields))
         case .variable(let name, let names):
@@ -322,6 +326,34 @@ struct TemplateParser {
             return TemplateOperand(position: position, kind: .chain(term, fields: fields))
         default: throw error("unexpected . after term \(GoQuote.quoted(term.source))")
         }
+    }
+
+    // MARK: Methods
+
+    /// What is known of a variable inside a branch may be wrong behind it, so only a first declaration is believed.
+    private mutating func note(_ type: TemplateMethods?, of variable: String) {
+        let isFirst = variables.count(where: { $0 == variable }) <= 1
+        types[variable] = isFirst ? type : nil
+    }
+
+    private func methods(of pipeline: TemplatePipeline) -> TemplateMethods? {
+        guard let command = pipeline.commands.last, let word = command.words.first else { return nil }
+        if case .function(let name) = word.kind { return TemplateMethods(resultOf: name) }
+        return command.words.count == 1 ? methods(of: word) : nil
+    }
+
+    private func methods(of operand: TemplateOperand) -> TemplateMethods? {
+        switch operand.kind {
+        case .pipeline(let pipeline): methods(of: pipeline)
+        case .variable(let name, let fields) where fields.isEmpty: types[name]
+        default: nil
+        }
+    }
+
+    /// The first has to be a method; what it yields has fields only where it is a moment or a duration again.
+    private func check(_ fields: [String], of type: TemplateMethods) throws(TemplateError) {
+        guard let name = fields.first, !type.has(name) else { return }
+        throw error("can't evaluate field \(name) in type \(type.type)")
     }
 
     private mutating func term() throws(TemplateError) -> TemplateOperand? {

@@ -99,6 +99,8 @@ indirect enum TemplateValue {
             case "Value": .float(data.value)
             default: nil
             }
+        case .time(let time): time.method(name)
+        case .duration(let nanoseconds): GoDuration.method(name, nanoseconds: nanoseconds)
         default: nil
         }
     }

@@ -45,8 +45,16 @@ import Testing
     private static let down =
         "{exp_labels: {severity: page, instance: a}, exp_annotations: {summary: 'a of c1 at http://x: 0'}}"
 
+    /// A file in which one series stands twice.
+    private static func twice(_ tests: String) -> String {
+        let again = "- {series: 'up{instance=\"a\"}', values: '7x20'}\n  - {series: 'requests_total"
+        return file(tests).replacing("- {series: 'requests_total", with: again)
+    }
+
     /// Files with the answer that promtool gives.
     static let corpus: [String] = [
+        twice(expression("2m", "up{instance=\"a\"}", "{labels: 'up{instance=\"a\"}', value: 7}")),
+        twice(expression("2m", "up{instance=\"a\"}", "{labels: 'up{instance=\"a\"}', value: 0}")),
         file(alert("2m", "Down", "")), file(alert("3m", "Down", down)), file(alert("2m59s", "Down", "")),
         file(alert("3m30s", "Down", down)), file(alert("3m", "Down", "")), file(alert("4m", "Down", down)),
         file(alert("5m", "Down", down)), file(alert("3m", "Down", "{}")), file(alert("3m", "Nope", "")),
