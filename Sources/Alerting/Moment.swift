@@ -16,15 +16,15 @@ public struct Moment: Sendable, Hashable, Comparable {
     public static func < (left: Moment, right: Moment) -> Bool { left.milliseconds < right.milliseconds }
 
     public static func + (moment: Moment, duration: Duration) -> Moment {
-        Moment(milliseconds: moment.milliseconds + Int64(duration.milliseconds))
+        Moment(milliseconds: moment.milliseconds.addingClamped(Int64(duration.milliseconds)))
     }
 
     public static func - (moment: Moment, duration: Duration) -> Moment {
-        Moment(milliseconds: moment.milliseconds - Int64(duration.milliseconds))
+        Moment(milliseconds: moment.milliseconds.subtractingClamped(Int64(duration.milliseconds)))
     }
 
     public static func - (left: Moment, right: Moment) -> Duration {
-        .milliseconds(left.milliseconds - right.milliseconds)
+        .milliseconds(left.milliseconds.subtractingClamped(right.milliseconds))
     }
 }
 

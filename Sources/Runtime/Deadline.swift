@@ -13,7 +13,7 @@ public struct Deadline: Sendable, Comparable {
 
     /// What `poll(2)` wants: whole milliseconds, rounded up, so that a wait never spins through the last one.
     public var pollMilliseconds: Int32 {
-        Int32(clamping: (remaining.nanoseconds + 999_999) / 1_000_000)
+        Int32(clamping: remaining.nanoseconds.addingClamped(999_999) / 1_000_000)
     }
 
     public static func < (left: Deadline, right: Deadline) -> Bool { left.instant < right.instant }
@@ -24,11 +24,15 @@ extension Duration {
         Double(components.seconds) + Double(components.attoseconds) / 1e18
     }
 
+    /// At most what an `Int` holds, which is 292 million years.
     public var milliseconds: Int {
-        Int(components.seconds) * 1000 + Int(components.attoseconds / 1_000_000_000_000_000)
+        Int(components.seconds).multipliedClamped(by: 1000)
+            .addingClamped(Int(components.attoseconds / 1_000_000_000_000_000))
     }
 
+    /// At most what an `Int` holds, which is 292 years.
     public var nanoseconds: Int {
-        Int(components.seconds) * 1_000_000_000 + Int(components.attoseconds / 1_000_000_000)
+        Int(components.seconds).multipliedClamped(by: 1_000_000_000)
+            .addingClamped(Int(components.attoseconds / 1_000_000_000))
     }
 }

@@ -16,6 +16,11 @@ package enum Facts {
         return lines.dropFirst().map { Dictionary(uniqueKeysWithValues: zip(lines[0], $0)) }
     }
 
+    /// What a server of ours answered once, byte by byte, in `Tests/Facts/Recordings`.
+    package static func recording(_ name: String) throws -> [UInt8] {
+        [UInt8](try Data(contentsOf: tests.appending(path: "Facts/Recordings/\(name)")))
+    }
+
     /// Where a file or folder of the data beside the repository is.
     package static func sharedPath(_ path: String) -> String { shared.appending(path: path).path }
 

@@ -72,6 +72,11 @@ enum GoQuote {
 
     private static func number(_ bytes: [UInt8], _ at: inout Int, digits: Int, radix: Int) -> UInt32? {
         guard at + digits <= bytes.count else { return nil }
+        let isDigits = bytes[at..<(at + digits)].allSatisfy { byte in
+            UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte || UInt8(ascii: "a")...UInt8(ascii: "f") ~= byte | 0x20
+        }
+        // Swift's own reading would take a sign as well.
+        guard isDigits else { return nil }
         defer { at += digits }
         return UInt32(String(decoding: bytes[at..<(at + digits)], as: UTF8.self), radix: radix)
     }

@@ -106,7 +106,9 @@ struct ClientListReader {
             guard let value = Self.value(text, line, Array(field.utf8)) else { return "" }
             return text.string(value)
         }
-        func moment(_ field: String) -> String { Double(string(field)).map { String(Int(second - $0)) } ?? "" }
+        func moment(_ field: String) -> String {
+            Double(string(field)).map { String(Int(clamping: (second - $0).rounded(.towardZero))) } ?? ""
+        }
         return client.info.removing("id").adding([
             Label("created_at", moment("age")), Label("idle_since", moment("idle")), Label("omem", string("omem")),
             Label("cmd", string("cmd")),

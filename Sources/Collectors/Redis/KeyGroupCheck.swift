@@ -107,8 +107,10 @@ struct KeyGroupCheck: RedisCheck {
             name = captures
             break
         }
-        walk.groups[name, default: Group(name: name)].count += 1
-        walk.groups[name]?.bytes += bytes
+        var group = walk.groups[name] ?? Group(name: name)
+        group.count += 1
+        group.bytes = group.bytes.addingClamped(bytes)
+        walk.groups[name] = group
     }
 
     private func families(databases: Int) -> [Family] {
@@ -138,7 +140,7 @@ struct KeyGroupCheck: RedisCheck {
         var overflow = Group(name: Array("overflow".utf8))
         for group in sorted[options.maxDistinctKeyGroups...] {
             overflow.count += group.count
-            overflow.bytes += group.bytes
+            overflow.bytes = overflow.bytes.addingClamped(group.bytes)
         }
         return sorted[..<options.maxDistinctKeyGroups] + [overflow]
     }

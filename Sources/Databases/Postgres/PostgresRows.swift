@@ -46,7 +46,7 @@ public final class PostgresRows {
         if text.hasSuffix("infinity") { return text.hasPrefix("-") ? -.infinity : .infinity }
         guard let match = text.wholeMatch(of: PostgresRows.isoTime) else { return nil }
         var time = tm()
-        time.tm_year = (Int32(match.1) ?? 0) - 1900
+        time.tm_year = Int32(match.1).map { $0 - 1900 } ?? 0
         time.tm_mon = (Int32(match.2) ?? 0) - 1
         time.tm_mday = Int32(match.3) ?? 0
         if let (_, hours, minutes, seconds) = match.4.flatMap({ $0.wholeMatch(of: PostgresRows.clock)?.output }) {
@@ -55,8 +55,8 @@ public final class PostgresRows {
             time.tm_sec = Int32(seconds) ?? 0
         }
         var offset = 0
-        for part in (match.6 ?? "").split(separator: ":").enumerated() {
-            offset += (Int(part.element) ?? 0) * [3600, 60, 1][part.offset]
+        for (part, unit) in zip((match.6 ?? "").split(separator: ":"), [3600, 60, 1]) {
+            offset += Int(UInt16(part) ?? 0) * unit
         }
         return Double(timegm(&time) - (match.5 == "-" ? -offset : offset))
     }

@@ -30,6 +30,8 @@ public struct SlotMap: Sendable, Equatable {
     init(_ parts: [(slots: ClosedRange<Int>, node: Node)]) {
         var places: [NodeAddress: UInt16] = [:]
         for part in parts {
+            // No cluster has more masters than slots; who tells of more repeats slots, and the later does not count.
+            guard nodes.count < KeySlot.count || places[part.node.address] != nil else { continue }
             let place = places[part.node.address] ?? UInt16(nodes.count)
             if place == nodes.count {
                 places[part.node.address] = place
@@ -62,6 +64,7 @@ public struct SlotMap: Sendable, Equatable {
         if let place = nodes.firstIndex(where: { $0.address == address }) {
             owners[Int(slot)] = UInt16(place)
         } else {
+            // `arrange` leaves at most as many nodes as slots.
             owners[Int(slot)] = UInt16(nodes.count)
             nodes.append(Node(address))
         }

@@ -147,7 +147,7 @@ struct WriteLog: ~Copyable {
     }
 
     private static func read(_ path: String, marker: UInt64) throws(FileError) -> WriteFrame.Contents {
-        let bytes = try Files.read(path, limitBytes: 1 << 32)
+        let bytes = try Files.read(path, limitBytes: 1 << 32, followsLinks: false)
         let contents = WriteFrame.contents(of: bytes.span, marker: marker)
         if contents.damages > 0 {
             Log.error(
@@ -173,7 +173,9 @@ struct WriteLog: ~Copyable {
     private static func parse(_ name: String) -> (number: Int, marker: UInt64)? {
         guard name.hasSuffix(".log") else { return nil }
         let parts = name.dropLast(4).split(separator: "-")
-        guard parts.count == 2, let number = Int(parts[0]), let marker = UInt64(parts[1], radix: 16) else { return nil }
+        guard parts.count == 2, let number = Int(parts[0]), (1..<1 << 53).contains(number),
+            let marker = UInt64(parts[1], radix: 16)
+        else { return nil }
         return (number, marker)
     }
 }

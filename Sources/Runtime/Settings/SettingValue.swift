@@ -53,7 +53,8 @@ extension Duration: SettingValue {
     public init?(setting text: String) {
         if let seconds = Double(text) {
             guard seconds >= 0, seconds < 1e10 else { return nil }
-            self = .nanoseconds(Int64(seconds * 1e9))
+            // Above 292 years nanoseconds do not fit, and nobody counts them.
+            self = seconds < 9e9 ? .nanoseconds(Int64(seconds * 1e9)) : .seconds(Int64(seconds))
             return
         }
         let units: [(name: String, milliseconds: Int64)] = [

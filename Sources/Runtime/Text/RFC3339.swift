@@ -6,7 +6,7 @@ public enum RFC3339 {
     ///   - fractionDigits: 0 to 9.
     public static func text(seconds: Int64, nanoseconds: Int = 0, fractionDigits: Int = 0) -> String {
         let (year, month, day) = civilDate(daysSince1970: floorDivide(seconds, 86_400))
-        let ofDay = Int(seconds - floorDivide(seconds, 86_400) * 86_400)
+        let ofDay = Int(seconds &- floorDivide(seconds, 86_400) &* 86_400)
         var text = pad(year, 4) + "-" + pad(month, 2) + "-" + pad(day, 2)
         text += "T" + pad(ofDay / 3600, 2) + ":" + pad(ofDay / 60 % 60, 2) + ":" + pad(ofDay % 60, 2)
         if fractionDigits > 0 { text += "." + String(pad(nanoseconds, 9).prefix(fractionDigits)) }
@@ -27,7 +27,8 @@ public enum RFC3339 {
     }
 
     private static func floorDivide(_ value: Int64, _ divisor: Int64) -> Int64 {
-        value >= 0 ? value / divisor : -((-value + divisor - 1) / divisor)
+        let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
+        return remainder < 0 ? quotient - 1 : quotient
     }
 
     private static func pad(_ value: Int, _ width: Int) -> String {

@@ -124,7 +124,12 @@ private final class EventParser {
                 throw YAMLError(line: event.line, problem: "unknown anchor '\(event.anchor ?? "")' referenced")
             }
             // A copy costs nothing here, but whoever walks the tree walks it again.
-            try count(size(of: known), at: event.line)
+            let (nodes, height) = extent(of: known)
+            try count(nodes, at: event.line)
+            // Aliases within aliases would else be as deep as the document is long, and readers use the stack.
+            guard depth + height <= limits.depth else {
+                throw YAMLError(line: event.line, problem: "nested deeper than \(limits.depth)")
+            }
             return known
         case YAML_SCALAR_EVENT: node = YAML(.scalar(event.text, isPlain: event.isPlain), line: event.line)
         case YAML_SEQUENCE_START_EVENT: node = YAML(.sequence(try items(depth: depth)), line: event.line)
@@ -140,19 +145,20 @@ private final class EventParser {
         guard nodeCount <= limits.nodes else { throw YAMLError(line: line, problem: "more than \(limits.nodes) nodes") }
     }
 
-    /// Nodes below and with this one, as far as the limit: beyond it the number no longer matters.
-    private func size(of node: YAML) -> Int {
-        var total = 0
-        var open = [node]
-        while let next = open.popLast(), total <= limits.nodes {
+    /// Nodes below and with this one, as far as the limit: beyond it the number no longer matters; and levels below it.
+    private func extent(of node: YAML) -> (nodes: Int, height: Int) {
+        var (total, height) = (0, 0)
+        var open = [(node, 0)]
+        while let (next, level) = open.popLast(), total <= limits.nodes {
             total += 1
+            height = max(height, level)
             switch next.content {
             case .scalar: break
-            case .sequence(let items): open += items
-            case .mapping(let entries): open += entries.map(\.value)
+            case .sequence(let items): open += items.map { ($0, level + 1) }
+            case .mapping(let entries): open += entries.map { ($0.value, level + 1) }
             }
         }
-        return total
+        return (total, height)
     }
 
     private func items(depth: Int) throws(YAMLError) -> [YAML] {

@@ -44,10 +44,10 @@ final class ProcessIdleReader: PostgresReader {
             var below = 0.0
             for bucket in ProcessIdleReader.bounds.indices {
                 let cumulative = rows.number(row, 4 + bucket) ?? 0
-                counts.append(UInt64(max(0, cumulative - below)))
+                counts.append(UInt64(clamping: cumulative - below))
                 below = cumulative
             }
-            counts.append(UInt64(max(0, (rows.number(row, 2) ?? 0) - below)))
+            counts.append(UInt64(clamping: (rows.number(row, 2) ?? 0) - below))
             family.addHistogram(
                 labels[row], bounds: ProcessIdleReader.bounds, counts: counts, sum: rows.number(row, 3) ?? 0)
         }

@@ -97,7 +97,7 @@ struct FirstPage: Sendable {
             """
         }
         let limits = report.overall.limits.prefix(2).map { limit in
-            "<li><b>\(escape(limit.resource))</b> will be full in \(span(.seconds(limit.seconds))) if it goes on so.</li>"
+            "<li><b>\(escape(limit.resource))</b> will be full in \(span(.seconds(min(max(limit.seconds, 0), 1e12)))) if it goes on so.</li>"
         }
         let unusual = report.overall.annotations.map { "<li>\(escape($0))</li>" }
         return
