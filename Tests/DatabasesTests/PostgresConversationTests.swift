@@ -1,7 +1,8 @@
-import Databases
 import LocalServers
 import Runtime
 import Testing
+
+@testable import Databases
 
 @Suite struct PostgresConversationTests {
     private func ask(
@@ -92,5 +93,28 @@ import Testing
         PostgresRound.hold(conversations, atOnce: 8, by: .after(.seconds(20)))
         #expect(conversations.allSatisfy { $0.answers[0]?.rows != nil })
         await server.stop()
+    }
+
+    @Test func namesThatAreGoneAreNotNeeded() async throws {
+        let server = try await LocalPostgres.start()
+        let connection = PostgresConnection(try PostgresAddress(server.url()))
+        #expect(texts(ask(connection, [["SELECT 1"], ["SELECT 2"]])) == ["1", "2"])
+        _ = ask(connection, [["DEALLOCATE ALL"]])
+        #expect(texts(ask(connection, [["SELECT 1"], ["SELECT 2"]])) == ["1", "2"])
+        #expect(connection.openings == 1)
+        await server.stop()
+    }
+
+    @Test func loginsTellTheirCodeAndNotTheSource() {
+        let words = """
+            connection to server at "127.0.0.1", port 5432 failed: FATAL:  42501: permission denied for database "x"
+            DETAIL:  User does not have CONNECT privilege.
+            LOCATION:  CheckMyDatabase, postinit.c:367
+            """
+        let (message, state) = PostgresConnection.plain(words)
+        #expect(state == "42501")
+        #expect(
+            message == "connection to server at \"127.0.0.1\", port 5432 failed: "
+                + "FATAL:  permission denied for database \"x\"; DETAIL:  User does not have CONNECT privilege.")
     }
 }

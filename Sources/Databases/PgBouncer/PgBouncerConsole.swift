@@ -11,9 +11,15 @@ import Runtime
 public final class PgBouncerConsole {
     private let handle: OpaquePointer
     public private(set) var isOpen = true
+    private let limit: PostgresAnswerLimit
 
     /// Logs in. Messages of errors never hold a password.
-    public init(to address: PostgresAddress, by deadline: Deadline) throws(PostgresError) {
+    ///
+    /// - Parameter limit: of each answer.
+    public init(
+        to address: PostgresAddress, limit: PostgresAnswerLimit = PostgresAnswerLimit(), by deadline: Deadline
+    ) throws(PostgresError) {
+        self.limit = limit
         guard let fresh = try address.resolved(by: deadline).start(database: nil) else {
             throw PostgresError(.other, "connect: out of memory")
         }
@@ -54,12 +60,18 @@ public final class PgBouncerConsole {
 
     private func receive(_ step: String, by deadline: Deadline) throws(PostgresError) -> PostgresRows? {
         var rows: PostgresRows?
+        var meter = ReceivedBytes()
+        meter.hasRead(PQsocket(handle))
+        let receivedBefore = meter.count
         while true {
             let unsent = PQflush(handle)
             guard unsent >= 0 else { throw failure(step) }
             if unsent > 0 || PQisBusy(handle) != 0 {
                 try wait(unsent > 0 ? POLLIN | POLLOUT : POLLIN, step, by: deadline)
+                meter.willRead(PQsocket(handle))
                 guard PQconsumeInput(handle) == 1 else { throw failure(step) }
+                meter.hasRead(PQsocket(handle))
+                guard meter.count - receivedBefore <= limit.bytes else { throw limit.bytesExceeded }
                 continue
             }
             guard let result = PQgetResult(handle) else { return rows }

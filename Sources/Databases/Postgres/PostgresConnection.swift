@@ -12,7 +12,27 @@ public final class PostgresConnection {
     private var handle: OpaquePointer?
     private var prepared: Set<String> = []
     private var isOpen = false
-    private(set) var appliedTimeouts: PostgresTimeouts?
+    /// What the server's session was set to; nil before, and where settings end with their transaction.
+    private(set) var applied: Applied?
+    /// Nil until the server has said which process serves us.
+    private(set) var standing: Standing?
+    private var meter = ReceivedBytes()
+
+    struct Applied: Equatable {
+        let timeouts: PostgresTimeouts?
+        let readsRaw: Bool
+    }
+
+    /// Whose the server's session is.
+    enum Standing {
+        /// Ours: statements keep their names, and settings last.
+        case direct
+        /// Anybody's: a pooler gives us one for each transaction.
+        case pooled
+    }
+
+    /// Whether texts come as the server stores them. See `PostgresSession.settings`.
+    private(set) var readsRaw = false
 
     /// When the server let us in; nil while there is no connection.
     public private(set) var openedAt: ContinuousClock.Instant?
@@ -43,7 +63,8 @@ public final class PostgresConnection {
         handle = nil
         isOpen = false
         openedAt = nil
-        appliedTimeouts = nil
+        applied = nil
+        standing = nil
         prepared = []
     }
 
@@ -59,6 +80,8 @@ public final class PostgresConnection {
         handle = fresh
         // Notices would go to stderr.
         PQsetNoticeReceiver(fresh, { _, _ in }, nil)
+        // While logging in, the words are the only place where libpq tells the SQLSTATE.
+        PQsetErrorVerbosity(fresh, PQERRORS_VERBOSE)
         if PQstatus(fresh) == CONNECTION_BAD { throw failure("connect") }
     }
 
@@ -72,6 +95,10 @@ public final class PostgresConnection {
         case PGRES_POLLING_WRITING: return .writing
         case PGRES_POLLING_OK:
             guard PQsetnonblocking(handle, 1) == 0, PQenterPipelineMode(handle) == 1 else { throw failure("connect") }
+            PQsetErrorVerbosity(handle, PQERRORS_DEFAULT)
+            let encoding = PQparameterStatus(handle, "server_encoding").map { String(cString: $0) }
+            if encoding == nil || encoding == "UTF8" || encoding == "SQL_ASCII" { readsRaw = true }
+            meter = ReceivedBytes()
             isOpen = true
             openedAt = .now
             openingDuration = openingSince.map { .now - $0 }
@@ -86,21 +113,41 @@ public final class PostgresConnection {
     // MARK: Asking
 
     /// Queues Parse and Execute. Returns whether a Parse went before, which has an answer of its own.
-    func send(_ query: PostgresQuery) throws(PostgresError) -> Bool {
+    ///
+    /// - Parameter unnamed: parses it for this once.
+    func send(_ query: PostgresQuery, unnamed: Bool) throws(PostgresError) -> Bool {
         guard let handle else { throw PostgresError(.connection, "send: no connection") }
-        let isNew = !prepared.contains(query.name)
-        if isNew, PQsendPrepare(handle, query.name, query.sql, 0, nil) == 0 { throw failure("send") }
         let values = query.parameters.map { $0.map { strdup($0) } ?? nil }
         defer { values.forEach { free($0) } }
         let pointers = values.map { UnsafePointer($0) }
-        guard PQsendQueryPrepared(handle, query.name, Int32(pointers.count), pointers, nil, nil, 0) == 1 else {
-            throw failure("send")
+        let count = Int32(pointers.count)
+        if unnamed {
+            guard PQsendQueryParams(handle, query.sql, count, nil, pointers, nil, nil, 0) == 1 else {
+                throw failure("send")
+            }
+            return false
         }
+        let isNew = !prepared.contains(query.name)
+        if isNew, PQsendPrepare(handle, query.name, query.sql, 0, nil) == 0 { throw failure("send") }
+        guard PQsendQueryPrepared(handle, query.name, count, pointers, nil, nil, 0) == 1 else { throw failure("send") }
         return isNew
     }
 
     func isPrepared(_ query: PostgresQuery) { prepared.insert(query.name) }
-    func haveApplied(_ timeouts: PostgresTimeouts) { appliedTimeouts = timeouts }
+    func haveApplied(_ settings: Applied) { applied = settings }
+
+    /// Notes which process has answered; nil where the server does not say.
+    func isServed(byProcess pid: Int?) { standing = pid == backendPID ? .direct : .pooled }
+
+    /// A name that we gave is gone, or was given by somebody else: the session is not ours alone.
+    func losesNames() {
+        standing = .pooled
+        applied = nil
+        prepared = []
+    }
+
+    /// A text could not be converted: from now on they are taken as they are.
+    func readRaw() { readsRaw = true }
 
     func sendSync() throws(PostgresError) {
         guard let handle, PQpipelineSync(handle) == 1 else { throw failure("send") }
@@ -115,8 +162,14 @@ public final class PostgresConnection {
     }
 
     func readInput() throws(PostgresError) {
-        guard let handle, PQconsumeInput(handle) == 1 else { throw failure("receive") }
+        guard let handle else { throw PostgresError(.connection, "receive: no connection") }
+        meter.willRead(socket)
+        guard PQconsumeInput(handle) == 1 else { throw failure("receive") }
+        meter.hasRead(socket)
     }
+
+    /// Bytes that came over this connection so far, as the kernel counts them.
+    var receivedBytes: Int { meter.count }
 
     enum Received {
         case nothingYet
@@ -170,8 +223,21 @@ public final class PostgresConnection {
     }
 
     private func failure(_ what: String) -> PostgresError {
-        let message = handle.map { String(cString: PQerrorMessage($0)) } ?? "no connection"
-        return PostgresError(.connection, "\(what): \(PostgresConnection.oneLine(message))")
+        let words = handle.map { String(cString: PQerrorMessage($0)) } ?? "no connection"
+        let (message, state) = PostgresConnection.plain(words)
+        return PostgresError(.connection, "\(what): \(message)", sqlState: isOpen ? nil : state)
+    }
+
+    /// A message of several lines in one, without the `28000: ` and `LOCATION:  …` of verbose ones.
+    static func plain(_ words: String) -> (message: String, state: String?) {
+        var state: String?
+        var lines = oneLine(words).split(separator: "; ").map(String.init).filter { !$0.hasPrefix("LOCATION:") }
+        for index in lines.indices {
+            guard let found = lines[index].firstMatch(of: #/:  ([0-9A-Z]{5}): /#) else { continue }
+            state = String(found.1)
+            lines[index].replaceSubrange(found.range, with: ":  ")
+        }
+        return (lines.joined(separator: "; "), state)
     }
 
     private static func oneLine(_ message: String) -> String {

@@ -6,10 +6,18 @@ import Runtime
 /// Questions are sent in one go (libpq's pipeline mode). Those of one segment share a transaction and one Sync; the server
 /// skips the rest of a segment after an error, and only that rest is asked again. A connection that turns out to have
 /// ended since the last round is opened anew once.
+///
+/// Behind a pooler that gives a session for each transaction, nothing lasts: there every statement is unnamed, and every
+/// segment begins with its settings. A connection that is not kept is used in the same way, which costs it a round trip less.
+///
+/// An answer that outgrows its budget costs its statement alone: the connection is given up, and the rest is asked over
+/// another. libpq holds a whole answer, and a whole row before that, so what is counted are the bytes that came in; its
+/// mode of single rows would count exactly, but makes a result of five allocations of every row.
 public final class PostgresConversation {
     public let connection: PostgresConnection
     private let questions: [(query: PostgresQuery, segment: Int)]
     private let timeouts: PostgresTimeouts?
+    private let limit: PostgresAnswerLimit
     private let closesAtEnd: Bool
     /// Nil for what was not answered.
     public private(set) var answers: [PostgresAnswer?]
@@ -17,7 +25,10 @@ public final class PostgresConversation {
     public private(set) var connectionError: PostgresError?
 
     private enum Step {
-        case timeouts
+        case whoServes
+        case settings(PostgresConnection.Applied)
+        /// What the statement needs besides.
+        case own(Int)
         case prepare(Int)
         case execute(Int)
         case sync
@@ -30,18 +41,28 @@ public final class PostgresConversation {
     private var answeredBeforeSending = -1
     private var mayReopen: Bool
     private var mark: ContinuousClock.Instant = .now
+    /// What had come in when the newest answer was whole.
+    private var receivedBefore = 0
+    /// Whether something was learnt that makes asking again worth it, though nothing was answered.
+    private var hasLearnt = false
+    /// How the newest questions were asked.
+    private var areNamed = false
+    private var readRaw = false
+    private var deadline = Deadline.after(.zero)
     /// What poll(2) must wait for.
     private(set) var events = Int16(POLLIN)
 
     /// - Parameters:
     ///   - segments: the answers come in the same order, one after the other.
     ///   - timeouts: set before the first question when the session has others.
-    ///   - closesAtEnd: for a connection that is not worth keeping.
+    ///   - limit: of each answer.
+    ///   - closesAtEnd: for a connection that is not kept.
     public init(
         _ connection: PostgresConnection, segments: [[PostgresQuery]], timeouts: PostgresTimeouts? = nil,
-        closesAtEnd: Bool = false
+        limit: PostgresAnswerLimit = PostgresAnswerLimit(), closesAtEnd: Bool = false
     ) {
         self.connection = connection
+        self.limit = limit
         self.closesAtEnd = closesAtEnd
         self.timeouts = timeouts
         questions = segments.enumerated().flatMap { index, segment in segment.map { ($0, index) } }
@@ -52,6 +73,7 @@ public final class PostgresConversation {
     var isOver: Bool { state == .over }
 
     func start(by deadline: Deadline) {
+        self.deadline = deadline
         let isReused = connection.isReady
         attempt { () throws(PostgresError) in
             if connection.isReady {
@@ -131,25 +153,49 @@ public final class PostgresConversation {
         nextStep = 0
         stepHasResult = false
         answeredBeforeSending = answered
-        if let timeouts, connection.appliedTimeouts != timeouts {
-            try send(PostgresConversation.setting(timeouts), as: .timeouts)
+        hasLearnt = false
+        receivedBefore = connection.receivedBytes
+        if connection.standing == nil && !closesAtEnd {
+            try sendOnce(PostgresSession.whoServes, as: .whoServes)
             try sync()
+        } else {
+            try sendQuestions()
         }
-        var segment: Int?
-        for (index, question) in questions.enumerated() where answers[index] == nil {
-            if let segment, segment != question.segment { try sync() }
-            segment = question.segment
-            if try connection.send(question.query) { steps.append(.prepare(index)) }
-            steps.append(.execute(index))
-        }
-        if segment != nil { try sync() }
         mark = .now
         try flush()
         if steps.isEmpty { state = .over }
     }
 
-    private func send(_ query: PostgresQuery, as step: Step) throws(PostgresError) {
-        if try connection.send(query) { steps.append(step) }
+    private func sendQuestions() throws(PostgresError) {
+        let isShared = connection.standing != .direct
+        areNamed = !isShared
+        readRaw = connection.readsRaw
+        let wanted = PostgresConnection.Applied(timeouts: timeouts, readsRaw: connection.readsRaw)
+        if !isShared, connection.applied != wanted {
+            try send(wanted, .session)
+            try sync()
+        }
+        var segment: Int?
+        for (index, question) in questions.enumerated() where answers[index] == nil {
+            if let segment, segment != question.segment { try sync() }
+            if isShared, segment != question.segment { try send(wanted, .transaction) }
+            segment = question.segment
+            if !question.query.settings.isEmpty {
+                try sendOnce(PostgresSession.settings(question.query.settings), as: .own(index))
+            }
+            if try connection.send(question.query, unnamed: isShared) { steps.append(.prepare(index)) }
+            steps.append(.execute(index))
+        }
+        if segment != nil { try sync() }
+    }
+
+    private func send(_ settings: PostgresConnection.Applied, _ scope: PostgresSession.Scope) throws(PostgresError) {
+        let query = PostgresSession.settings(settings.timeouts, readsRaw: settings.readsRaw, scope)
+        try sendOnce(query, as: .settings(settings))
+    }
+
+    private func sendOnce(_ query: PostgresQuery, as step: Step) throws(PostgresError) {
+        _ = try connection.send(query, unnamed: true)
         steps.append(step)
     }
 
@@ -162,18 +208,6 @@ public final class PostgresConversation {
         events = try connection.flush() ? Int16(POLLIN | POLLOUT) : Int16(POLLIN)
     }
 
-    /// The plans of statistics views look dear enough to be compiled, which takes longer than running them.
-    private static func setting(_ timeouts: PostgresTimeouts) -> PostgresQuery {
-        PostgresQuery(
-            name: "outrigger_timeouts",
-            sql: """
-                SELECT pg_catalog.set_config('statement_timeout', $1, false),
-                    pg_catalog.set_config('lock_timeout', $2, false), pg_catalog.set_config('jit', 'off', false),
-                    pg_catalog.set_config('datestyle', 'ISO', false)
-                """,
-            parameters: ["\(max(1, timeouts.statement.milliseconds))ms", "\(max(1, timeouts.lock.milliseconds))ms"])
-    }
-
     // MARK: Listening
 
     private func listen() throws(PostgresError) {
@@ -181,7 +215,9 @@ public final class PostgresConversation {
         try connection.readInput()
         while nextStep < steps.count {
             switch try connection.nextResult() {
-            case .nothingYet: return
+            case .nothingYet:
+                try checkLimit()
+                return
             case .endOfStatement:
                 // libpq says nil once more before it begins with the next statement.
                 if stepHasResult {
@@ -202,18 +238,51 @@ public final class PostgresConversation {
     private func take(_ received: PostgresConnection.Received, for step: Step) throws(PostgresError) {
         switch (received, step) {
         case (.done, .prepare(let index)): connection.isPrepared(questions[index].query)
-        case (.failed(let error), .prepare(let index)): answer(index, .failure(error))
-        case (.rows(let rows), .execute(let index)): answer(index, .success(rows))
-        case (.failed(let error), .execute(let index)): answer(index, .failure(error))
+        case (.failed(let error), .own(let index)), (.failed(let error), .prepare(let index)),
+            (.failed(let error), .execute(let index)):
+            if !isMended(error) { answer(index, .failure(error)) }
+        case (.rows(let rows), .execute(let index)):
+            answer(index, rows.count > limit.rows ? .failure(limit.rowsExceeded(rows.count)) : .success(rows))
         case (.done, .execute(let index)):
             answer(index, .failure(PostgresError(.protocol, "a statement that returns no rows")))
-        case (.rows, .timeouts):
-            if let timeouts { connection.haveApplied(timeouts) }
-            connection.isPrepared(PostgresConversation.setting(PostgresTimeouts(statement: .zero, lock: .zero)))
-        case (.failed(let error), .timeouts): throw error
-        case (.done, .timeouts), (.aborted, _): break
+        case (.rows(let rows), .whoServes):
+            connection.isServed(byProcess: rows.count == 1 ? rows.number(0, 0).flatMap { Int(exactly: $0) } : nil)
+            hasLearnt = true
+        case (.failed, .whoServes):
+            connection.isServed(byProcess: nil)
+            hasLearnt = true
+        case (.rows, .settings(let settings)):
+            if connection.standing == .direct { connection.haveApplied(settings) }
+        case (.failed(let error), .settings): throw error
+        case (.rows, .own), (.done, .settings), (.aborted, _): break
         default: throw PostgresError(.protocol, "an answer in a wrong place")
         }
+        receivedBefore = connection.receivedBytes
+    }
+
+    /// Whether asking again in another way is worth it. Each way is tried once.
+    private func isMended(_ error: PostgresError) -> Bool {
+        if error.isAboutEncoding, !readRaw {
+            connection.readRaw()
+        } else if error.sqlState == "42P05" || error.sqlState == "26000", areNamed {
+            connection.losesNames()
+        } else {
+            return false
+        }
+        hasLearnt = true
+        return true
+    }
+
+    /// The answer under way must not outgrow its budget, however little of it libpq has handed over.
+    private func checkLimit() throws(PostgresError) {
+        guard connection.receivedBytes - receivedBefore > limit.bytes, nextStep < steps.count else { return }
+        switch steps[nextStep] {
+        case .own(let index), .prepare(let index), .execute(let index): answer(index, .failure(limit.bytesExceeded))
+        case .whoServes, .settings, .sync: throw limit.bytesExceeded
+        }
+        connection.cancel()
+        connection.close()
+        if answered == answers.count { state = .over } else { try open(by: deadline) }
     }
 
     private func answer(_ index: Int, _ result: Result<PostgresRows, PostgresError>) {
@@ -227,7 +296,7 @@ public final class PostgresConversation {
         let known = answered
         if known == answers.count {
             state = .over
-        } else if known > answeredBeforeSending {
+        } else if known > answeredBeforeSending || hasLearnt {
             try ask()
         } else {
             throw PostgresError(.protocol, "statements that nothing answers")

@@ -17,6 +17,8 @@ public struct PostgresError: Error, Equatable, Sendable, CustomStringConvertible
         case lock
         /// An answer that does not fit the question.
         case `protocol`
+        /// An answer larger than its budget.
+        case limit
         case other
     }
 
@@ -48,6 +50,15 @@ public struct PostgresError: Error, Equatable, Sendable, CustomStringConvertible
         default: .other
         }
     }
+
+    /// Whether a database would not let us in, whatever the server's state: no privilege, no rule for us, closed, or gone.
+    public var refusesDatabase: Bool {
+        guard let sqlState else { return false }
+        return ["42501", "28000", "28P01", "3D000", "55000"].contains(sqlState)
+    }
+
+    /// Whether a text could not be brought into another encoding.
+    public var isAboutEncoding: Bool { sqlState == "22021" || sqlState == "22P05" }
 
     public var description: String { sqlState.map { "\(message) (SQLSTATE \($0))" } ?? message }
 }

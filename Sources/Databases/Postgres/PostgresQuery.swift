@@ -6,11 +6,24 @@ public struct PostgresQuery: Sendable {
     public let sql: String
     /// Values of `$1`, `$2`, … in text form; nil is null.
     public let parameters: [String?]
+    /// Settings that it needs, until the end of its transaction.
+    public let settings: [Setting]
 
-    public init(name: String, sql: String, parameters: [String?] = []) {
+    public struct Setting: Sendable {
+        let name: String
+        let value: String
+
+        public init(_ name: String, _ value: String) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    public init(name: String, sql: String, parameters: [String?] = [], settings: [Setting] = []) {
         self.name = name
         self.sql = sql
         self.parameters = parameters
+        self.settings = settings
     }
 }
 
@@ -35,5 +48,23 @@ public struct PostgresTimeouts: Sendable, Equatable {
     public init(statement: Duration, lock: Duration) {
         self.statement = statement
         self.lock = lock
+    }
+}
+
+/// How large an answer may become. libpq holds all of it, in about twice as many bytes as came over the wire, four times
+/// as many where the values are very short.
+public struct PostgresAnswerLimit: Sendable, Equatable {
+    /// On the wire.
+    public let bytes: Int
+    public let rows: Int
+
+    public init(bytes: Int = 32 << 20, rows: Int = 200_000) {
+        self.bytes = bytes
+        self.rows = rows
+    }
+
+    var bytesExceeded: PostgresError { PostgresError(.limit, "answer of more than \(bytes) bytes") }
+    func rowsExceeded(_ count: Int) -> PostgresError {
+        PostgresError(.limit, "answer of \(count) rows, more than \(rows)")
     }
 }
