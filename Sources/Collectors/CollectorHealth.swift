@@ -15,6 +15,8 @@ public enum CollectorErrorClass: String, Sendable, CaseIterable {
     case lock
     /// The answer was not what the protocol allows, or does not fit the question.
     case `protocol`
+    /// The answer was larger than its budget.
+    case limit
     case other
 }
 

@@ -43,13 +43,16 @@ public struct CustomQuery: Sendable {
     let columns: [Column]
     let isPerDatabase: Bool
     let cache: Duration?
+    let searchPath: String?
 
     /// - Parameters:
     ///   - perDatabase: ask in every database that is watched. When that is more than one, a label `datname` is added,
     ///     unless the query has one.
     ///   - cache: serve an answer again for this long.
+    ///   - searchPath: where names without a schema are looked up; `pg_catalog` alone without one.
     public init(
-        _ name: String, sql: String, columns: [Column], perDatabase: Bool = false, cache: Duration? = nil
+        _ name: String, sql: String, columns: [Column], perDatabase: Bool = false, cache: Duration? = nil,
+        searchPath: String? = nil
     ) throws(Mistake) {
         guard Metric.isValidName(name) else { throw .name(name) }
         var seen: Set<String> = []
@@ -63,6 +66,7 @@ public struct CustomQuery: Sendable {
         self.columns = columns
         isPerDatabase = perDatabase
         self.cache = cache
+        self.searchPath = searchPath
     }
 
     var collector: PostgresCollector {
@@ -111,14 +115,18 @@ final class CustomQueryReader: PostgresReader {
         guard validity.hasEnded(at: context.now) else { return [] }
         let statement = query.sql.trimmingTrailingSemicolon
         let sql =
-            addsDatabase(context) ? "SELECT current_database(), answer.* FROM (\(statement)\n) AS answer" : statement
-        return [PostgresQuestion(PostgresQuery(name: "custom_\(query.name)", sql: sql), apart: true)]
+            addsDatabase(context)
+            ? "SELECT pg_catalog.current_database(), answer.* FROM (\(statement)\n) AS answer" : statement
+        let settings = query.searchPath.map { [PostgresQuery.Setting("search_path", $0)] } ?? []
+        return [
+            PostgresQuestion(PostgresQuery(name: "custom_\(query.name)", sql: sql, settings: settings), apart: true)
+        ]
     }
 
     func read(_ answers: [Result<PostgresRows, PostgresError>], _ context: PostgresContext) -> PostgresReading {
         switch answers.first {
         case nil: return PostgresReading(cached)
-        case .failure(let error): return PostgresReading(error: error)
+        case .failure(let error): return PostgresReading(error: explained(error))
         case .success(let rows):
             do {
                 let families = try families(rows, context)
@@ -131,6 +139,15 @@ final class CustomQueryReader: PostgresReader {
                 return PostgresReading(error: error)
             }
         }
+    }
+
+    /// What was written for another search path is the likeliest reason for names that are not there.
+    private func explained(_ error: PostgresError) -> PostgresError {
+        guard error.kind == .missing, query.searchPath == nil else { return error }
+        return PostgresError(
+            error.kind,
+            "\(error.message); names without a schema are looked up in pg_catalog unless the query has a search_path",
+            sqlState: error.sqlState)
     }
 
     private func addsDatabase(_ context: PostgresContext) -> Bool { mayAddDatabase && context.hasSeveralDatabases }

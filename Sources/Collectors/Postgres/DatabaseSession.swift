@@ -11,9 +11,16 @@ final class DatabaseSession {
     private var paused: [String: (until: ContinuousClock.Instant, error: PostgresError)] = [:]
     private var backoff = ReconnectBackoff()
     private var timeouts: PostgresTimeouts?
+    let tables: TableShare
+    private let oversized: Counter
 
-    init(_ connection: PostgresConnection, _ collectors: [PostgresCollector]) {
+    /// - Parameter oversized: counts answers that were larger than their budget.
+    init(
+        _ connection: PostgresConnection, _ collectors: [PostgresCollector], tables: TableShare, oversized: Counter
+    ) {
         self.connection = connection
+        self.tables = tables
+        self.oversized = oversized
         readers = collectors.map { ($0, $0.reader()) }
     }
 
@@ -68,7 +75,8 @@ final class DatabaseSession {
         let ownPlaces = agenda.add(own.map { PostgresQuestion($0) }).map { agenda.index(of: $0) }
         let readers = places.map { (index: $0.index, answers: $0.answers.map { agenda.index(of: $0) }) }
         let conversation = PostgresConversation(
-            connection, segments: agenda.segments, timeouts: timeouts(by: deadline), closesAtEnd: closesAtEnd)
+            connection, segments: agenda.segments, timeouts: timeouts(by: deadline),
+            limit: context.configuration.answerLimit, closesAtEnd: closesAtEnd)
         return .asking(Asking(conversation: conversation, readers: readers, refused: refused, own: ownPlaces))
     }
 
@@ -84,7 +92,21 @@ final class DatabaseSession {
         return fresh
     }
 
+    /// Looks at what came before any database's answers are read.
+    func weigh(_ asking: Asking, _ context: PostgresContext) {
+        for (index, places) in asking.readers {
+            let answers = places.map { asking.conversation.answers[$0] }
+            guard answers.contains(where: { $0 != nil }) else { continue }
+            readers[index].reader.weigh(answers.map { $0?.result ?? .failure(missing(in: asking)) }, context)
+        }
+    }
+
+    private func missing(in asking: Asking) -> PostgresError {
+        asking.conversation.connectionError ?? PostgresError(.protocol, "no answer")
+    }
+
     func finish(_ asking: Asking, _ context: PostgresContext) -> [Outcome] {
+        defer { tables.finish() }
         let conversation = asking.conversation
         backoff.record(conversation.connectionError, at: context.now)
         var outcomes = asking.refused
@@ -93,7 +115,7 @@ final class DatabaseSession {
             let answers = places.map { conversation.answers[$0] }
             outcome.duration = answers.reduce(.zero) { $0 + ($1?.duration ?? .zero) }
             let started = ContinuousClock.now
-            let missing = conversation.connectionError ?? PostgresError(.protocol, "no answer")
+            let missing = missing(in: asking)
             if places.isEmpty || answers.contains(where: { $0 != nil }) {
                 // What came in time is served, even when something slow after it did not.
                 let reading = readers[index].reader.read(answers.map { $0?.result ?? .failure(missing) }, context)
@@ -117,12 +139,16 @@ final class DatabaseSession {
         switch error.kind {
         case .permission:
             paused[outcome.collector.name] = (context.now + context.configuration.refusalPause, error)
+        case .limit:
+            // Asking for it takes the server as long again, and ends a connection.
+            oversized.add()
+            paused[outcome.collector.name] = (context.now + context.configuration.refusalPause, error)
         case .missing:
             let pause = min(context.configuration.refusalPause, .seconds(60))
             paused[outcome.collector.name] = (context.now + pause, error)
         default:
             // The plan or the prepared statement no longer fits what it was made for: begin anew.
-            if error.sqlState == "0A000" || error.sqlState == "26000" { connection.close() }
+            if error.sqlState == "0A000" { connection.close() }
         }
     }
 

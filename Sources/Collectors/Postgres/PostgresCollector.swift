@@ -46,8 +46,17 @@ protocol PostgresReader: AnyObject {
     /// Empty when nothing needs to be asked now.
     func questions(_ context: PostgresContext) -> [PostgresQuestion]
 
+    /// Called with the answers of every database before any of them is read.
+    ///
+    /// - Parameter answers: one for each question, in their order.
+    func weigh(_ answers: [Result<PostgresRows, PostgresError>], _ context: PostgresContext)
+
     /// - Parameter answers: one for each question, in their order.
     func read(_ answers: [Result<PostgresRows, PostgresError>], _ context: PostgresContext) -> PostgresReading
+}
+
+extension PostgresReader {
+    func weigh(_ answers: [Result<PostgresRows, PostgresError>], _ context: PostgresContext) {}
 }
 
 struct PostgresQuestion {
@@ -87,10 +96,33 @@ struct PostgresContext {
     var hasSeveralDatabases = false
     /// The server's databases, known while answers are read.
     var databases: [PostgresDatabase] = []
+    /// Schemas by the names of the extensions that they hold, in the database that everything is asked in.
+    var extensions: [String: PostgresName] = [:]
+    /// The tables of the database that is asked.
+    let tables: TableShare
     let now: ContinuousClock.Instant
 
     var major: Int { serverVersion / 10_000 }
     var hasAliases: Bool { configuration.aliases }
+
+    /// What stands before a name of an extension's: its schema, quoted, and a dot. Nil when the extension is not there.
+    func prefix(of name: String) -> String? {
+        extensions[name].map {
+            "\"" + $0.text.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\"."
+        }
+    }
+
+    /// The same for another database.
+    func with(_ tables: TableShare) -> PostgresContext {
+        PostgresContext(
+            configuration: configuration, commonLabels: commonLabels, server: server, serverVersion: serverVersion,
+            session: session, hasSeveralDatabases: hasSeveralDatabases, databases: databases, extensions: extensions,
+            tables: tables, now: now)
+    }
+
+    static func missing(extension name: String) -> PostgresError {
+        PostgresError(.missing, "the database has no extension \(name)")
+    }
 }
 
 /// One row of `pg_database`.

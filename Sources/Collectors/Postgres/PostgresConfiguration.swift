@@ -1,3 +1,4 @@
+import Databases
 import Metrics
 
 extension PostgresTarget {
@@ -19,8 +20,13 @@ extension PostgresTarget {
         public var excludeDatabases: [String] = []
         /// Databases that are watched at most, in the order of their names.
         public var databaseLimit = 200
-        /// Connections that are kept between collections; further ones are opened and closed again every time.
+        /// Connections to databases besides the first that are open at the same time. They are closed when their
+        /// questions are answered: a session in a database is in the way of who wants to drop, rename or copy it.
         public var connectionLimit = 16
+        /// Tables that have series, in all databases together; of more the largest.
+        public var tableLimit = Int.max
+        /// Of each answer of the server.
+        public var answerLimit = PostgresAnswerLimit()
         /// How long sizes of databases and tables are served again.
         public var sizesTTL = Duration.seconds(300)
         /// How long a connection is used before it is opened anew.
@@ -40,6 +46,9 @@ extension PostgresTarget {
             self.name = name
             self.connection = connection
         }
+
+        /// Series that a table has in `stat_user_tables`.
+        public static var seriesOfTable: Int { PostgresCollector.userTables.serves.count }
 
         public static var defaultCollectors: Set<String> { PostgresCatalogue.onByDefault }
         public static var knownCollectors: Set<String> { PostgresCatalogue.names }

@@ -30,10 +30,23 @@ struct PostgresHealth {
     static let connectionsOpened = Metric.counter(
         "outrigger_postgres_connections_opened_total", "Connections opened to the server, to all its databases.")
 
+    static let databasesRefused = Metric.gauge(
+        "outrigger_postgres_databases_refused", "Databases to watch that do not let us in; the log names them.")
+    static let tablesDropped = Metric.gauge(
+        "outrigger_postgres_tables_dropped",
+        "Tables without series because there are more than postgres.table_limit; the smallest.")
+    static let answersDropped = Metric.counter(
+        "outrigger_postgres_answers_dropped_total",
+        "Answers given up because they were larger than postgres.answer_limit_bytes or postgres.answer_limit_rows.")
+
     /// What is served without a name for `collect[]`, because it is always there.
     static let collectorName = "core"
     static let serves: [PostgresCollector.Served] =
-        [up, lastDuration, lastError, scrapes, connectionAge, connectDuration, connectionsOpened]
+        [
+            up, lastDuration, lastError, scrapes, connectionAge, connectDuration, connectionsOpened, databasesRefused,
+            tablesDropped,
+            answersDropped,
+        ]
         .map { .init(metric: $0, labels: []) }
         + [
             .init(metric: queryFiles, labels: ["filename", "hashsum"]),
@@ -55,6 +68,7 @@ struct PostgresHealth {
     private var logged: [String: PostgresError.Kind] = [:]
     private var lastErrors: [String: PostgresError.Kind] = [:]
     private var downSince: PostgresError?
+    private var dropsTables = false
 
     init(target: String) { self.target = target }
 
@@ -67,6 +81,18 @@ struct PostgresHealth {
         default: break
         }
         downSince = error
+    }
+
+    mutating func record(tablesDropped count: Int, limit: Int) {
+        guard (count > 0) != dropsTables else { return }
+        dropsTables = count > 0
+        if dropsTables {
+            Log.warn(
+                "postgres tables are left out, the smallest",
+                ["target": target, "tables": "\(count)", "limit": "\(limit)"])
+        } else {
+            Log.info("postgres tables all have series again", ["target": target])
+        }
     }
 
     mutating func record(_ result: Result, of collector: String) {

@@ -1,10 +1,12 @@
+import Databases
 import Runtime
 
 extension PostgresTarget.Configuration {
     /// Reads `postgres.*` and `collector.*`, which are the same for every target; name and connection are the target's.
     ///
     /// - Parameter aliases: whether the names of older exporters are served, too.
-    public init(_ settings: Settings, aliases: Bool) throws(SettingsError) {
+    /// - Parameter seriesLimit: series that one collector may bring.
+    public init(_ settings: Settings, aliases: Bool, seriesLimit: Int = .max) throws(SettingsError) {
         self.init(name: "", connection: "")
         self.aliases = aliases
         for name in Self.knownCollectors.sorted() {
@@ -21,11 +23,24 @@ extension PostgresTarget.Configuration {
             "How long a connection is used before it is opened anew.")
         connectionLimit = try settings.read(
             "postgres.connection_limit", default: connectionLimit,
-            "Connections to the databases of one target that are kept open between scrapes.", in: 1...10_000)
+            "Connections to further databases of one target that are open at the same time.", in: 1...10_000)
         refusalPause = try settings.read(
             "postgres.refusal_pause", default: refusalPause,
             "How long a question that the role may not ask is not asked again.")
-        customQueries = try CustomQueries.read(settings)
+        let tables = try settings.read(
+            "postgres.table_limit", default: 0,
+            "Tables of one target that have series, of more the largest; 0 is as many as collect.series_limit has room for.",
+            in: 0...10_000_000)
+        let fitting = max(1, seriesLimit / Self.seriesOfTable)
+        tableLimit = tables == 0 ? fitting : min(tables, fitting)
+        answerLimit = PostgresAnswerLimit(
+            bytes: try settings.read(
+                "postgres.answer_limit_bytes", default: answerLimit.bytes,
+                "Bytes of one answer; a larger one is given up, and fails its collector alone.",
+                in: 65_536...1_073_741_824),
+            rows: try settings.read(
+                "postgres.answer_limit_rows", default: answerLimit.rows, "Rows of one answer.", in: 100...10_000_000))
+        (customQueries, queryFiles) = try CustomQueries.read(settings)
     }
 
     private mutating func readDatabases(_ settings: Settings) throws(SettingsError) {
@@ -56,34 +71,71 @@ extension PostgresTarget.Configuration {
 }
 
 /// Queries of the user's own, in the form of postgres_exporter's `queries.yaml`:
-/// `NAME: {query: SQL, master: true, cache_seconds: 30, metrics: [{COLUMN: {usage: GAUGE, description: TEXT}}]}`.
+/// `NAME: {query: SQL, master: true, cache_seconds: 30, metrics: [{COLUMN: {usage: GAUGE, description: TEXT}}]}`, and
+/// `search_path` besides.
+///
+/// A mistake in our own configuration stops the start. One in a file of queries costs the query it is in, as far as that
+/// can be told: such files are often others', and are delivered while the service runs.
 private enum CustomQueries {
-    static func read(_ settings: Settings) throws(SettingsError) -> [CustomQuery] {
+    typealias QueryFile = PostgresTarget.Configuration.QueryFile
+
+    private static let limitBytes = 8 << 20
+
+    static func read(_ settings: Settings) throws(SettingsError) -> ([CustomQuery], [QueryFile]) {
         var queries: [CustomQuery] = []
+        var files: [QueryFile] = []
         if let section = settings.readSection(
             "postgres.custom_queries", "Queries of your own, in the form of postgres_exporter's queries.yaml.")
         {
-            queries += try read(section, of: settings.fileName)
+            queries += try read(section, of: settings.fileName) { mistake throws(SettingsError) in throw mistake }
         }
         for path in try settings.readList("postgres.extend_query_path", "Files of queries of your own.") {
-            do {
-                guard let root = try YAML.parse(try Files.read(path, limitBytes: 8 << 20)) else { continue }
-                queries += try read(root, of: path)
-            } catch let error as SettingsError {
-                throw error
-            } catch {
-                throw SettingsError(place: path, key: "", problem: "\(error)")
-            }
+            let (more, file) = readFile(path, besides: queries)
+            queries += more
+            files.append(file)
         }
-        return queries
+        return (queries, files)
     }
 
-    private static func read(_ root: YAML, of file: String) throws(SettingsError) -> [CustomQuery] {
+    private static func readFile(_ path: String, besides known: [CustomQuery]) -> ([CustomQuery], QueryFile) {
+        var isBroken = false
+        func note(_ problem: String) {
+            isBroken = true
+            Log.warn("query file has a mistake", ["file": path, "error": problem])
+        }
+        var queries: [CustomQuery] = []
+        var hash = ""
+        do {
+            let bytes = try Files.read(path, limitBytes: limitBytes)
+            hash = SHA256(of: bytes).hexadecimal
+            if let root = try YAML.parse(bytes) {
+                queries = try read(root, of: path, besides: known) { note("\($0)") }
+            }
+        } catch {
+            note("\(error)")
+        }
+        return (queries, QueryFile(path: path, hash: hash, isBroken: isBroken))
+    }
+
+    /// - Parameter mistaken: told of each query that cannot be used; what it throws ends the reading.
+    private static func read(
+        _ root: YAML, of file: String, besides known: [CustomQuery] = [],
+        mistaken: (SettingsError) throws(SettingsError) -> Void
+    ) throws(SettingsError) -> [CustomQuery] {
         guard let entries = root.entries else {
             throw wrong(file, root, "", "must be a mapping, but is \(root.kindText)")
         }
         var queries: [CustomQuery] = []
-        for entry in entries { queries.append(try query(entry, of: file)) }
+        for entry in entries {
+            do throws(SettingsError) {
+                guard !(known + queries).contains(where: { $0.name == entry.key }) else {
+                    throw wrong(file, entry.value, entry.key, "another query has this name")
+                }
+                queries.append(try query(entry, of: file))
+            } catch {
+                try mistaken(error)
+            }
+        }
         return queries
     }
 
@@ -92,6 +144,7 @@ private enum CustomQueries {
         var isPerDatabase = true
         var cache: Duration?
         var columns: [CustomQuery.Column] = []
+        var searchPath: String?
         for part in entry.value.entries ?? [] {
             let key = "\(entry.key).\(part.key)"
             switch part.key {
@@ -106,6 +159,7 @@ private enum CustomQueries {
                     throw wrong(file, part.value, key, "must be a number of seconds")
                 }
                 cache = duration
+            case "search_path": searchPath = part.value.text
             case "metrics":
                 columns =
                     try part.value.items.map { items throws(SettingsError) in try self.columns(items, file, key) } ?? []
@@ -114,7 +168,8 @@ private enum CustomQueries {
         }
         guard let sql, !sql.isEmpty else { throw wrong(file, entry.value, entry.key + ".query", "is missing") }
         do {
-            return try CustomQuery(entry.key, sql: sql, columns: columns, perDatabase: isPerDatabase, cache: cache)
+            return try CustomQuery(
+                entry.key, sql: sql, columns: columns, perDatabase: isPerDatabase, cache: cache, searchPath: searchPath)
         } catch {
             throw wrong(file, entry.value, entry.key, "\(error)")
         }

@@ -10,15 +10,21 @@ struct PostgresTable: Sendable {
     let series: [PostgresSeries]
     /// Collectors with the same source, whose columns one statement asks for together.
     let companions: PostgresCompanions?
+    /// The extension whose schema the source is in.
+    let fromExtension: String?
+    /// Columns that are asked for, too, and become no series.
+    let extras: [String]
 
     init(
         with preface: String = "", from source: PostgresSQL, companions: PostgresCompanions? = nil,
-        _ series: PostgresSeries...
+        fromExtension: String? = nil, extras: [String] = [], _ series: PostgresSeries...
     ) {
         self.preface = preface
         self.source = source
         self.series = series
         self.companions = companions
+        self.fromExtension = fromExtension
+        self.extras = extras
     }
 
     var serves: [PostgresCollector.Served] {

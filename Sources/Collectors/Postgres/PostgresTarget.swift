@@ -12,13 +12,17 @@ public actor PostgresTarget: MetricSource {
     private let scrapes = Counter()
     private let commonLabels: [Label]
 
+    private let ranking: TableRanking
     private let main: DatabaseSession
     private var others: [PostgresName: DatabaseSession] = [:]
+    private var refusals: DatabaseRefusals
+    private let oversized = Counter()
     private var closedOpenings = 0
     private var serverVersion = 0
     private var databases: [PostgresDatabase] = []
     private var mainDatabase: PostgresName?
     private var versionText: (session: Int, text: String)?
+    private var extensions: [String: PostgresName] = [:]
     private var health: PostgresHealth
 
     public nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe thread.asUnownedSerialExecutor() }
@@ -33,7 +37,10 @@ public actor PostgresTarget: MetricSource {
         collectors =
             PostgresCatalogue.all.filter { configuration.collectors.contains($0.name) }
             + configuration.customQueries.map(\.collector)
-        main = DatabaseSession(PostgresConnection(address), collectors)
+        ranking = TableRanking(limit: configuration.tableLimit)
+        refusals = DatabaseRefusals(target: configuration.name)
+        main = DatabaseSession(
+            PostgresConnection(address), collectors, tables: ranking.share(), oversized: oversized)
         commonLabels = configuration.labels + (configuration.aliases ? [Label("server", address.server)] : [])
         health = PostgresHealth(target: configuration.name)
     }
@@ -89,7 +96,7 @@ public actor PostgresTarget: MetricSource {
         _ selection: CollectorSelection, by deadline: Deadline, _ now: ContinuousClock.Instant,
         _ outcomes: inout [DatabaseSession.Outcome]
     ) -> PostgresError? {
-        ([main] + others.values).forEach { $0.recycle(olderThan: configuration.connectionMaxAge, at: now) }
+        main.recycle(olderThan: configuration.connectionMaxAge, at: now)
         if let failure = openMain(by: deadline, now) {
             outcomes = main.failed(failure, selection)
             return failure
@@ -105,7 +112,7 @@ public actor PostgresTarget: MetricSource {
     private func openMain(by deadline: Deadline, _ now: ContinuousClock.Instant) -> PostgresError? {
         guard !main.connection.isReady else { return nil }
         let nothing = PostgresContext(
-            configuration: configuration, commonLabels: [], server: address.server, now: now)
+            configuration: configuration, commonLabels: [], server: address.server, tables: main.tables, now: now)
         let none = CollectorSelection(collect: [""], exclude: [])
         switch main.begin(nothing, none, own: ownQuestions, closesAtEnd: false, by: deadline) {
         case .resting(let error): return error
@@ -122,7 +129,7 @@ public actor PostgresTarget: MetricSource {
         _ now: ContinuousClock.Instant, _ outcomes: inout [DatabaseSession.Outcome]
     ) -> PostgresError? {
         if main.connection.isReady { serverVersion = main.connection.serverVersion }
-        var context = context(now)
+        let context = context(now)
         var begun: [(session: DatabaseSession, asking: DatabaseSession.Asking)] = []
         if withMain {
             let beginning = main.begin(
@@ -134,21 +141,43 @@ public actor PostgresTarget: MetricSource {
                 return error
             }
         }
-        var kept = openConnections
-        for name in names {
+        var asked: [PostgresName?] = withMain ? [nil] : []
+        for name in names where !refusals.isResting(name, at: now) {
             guard let session = others[name] else { continue }
-            let closes = !session.connection.isReady && kept >= configuration.connectionLimit
-            if !session.connection.isReady && !closes { kept += 1 }
-            switch session.begin(context, selection, own: [], closesAtEnd: closes, by: deadline) {
-            case .asking(let asking): begun.append((session, asking))
+            switch session.begin(context, selection, own: [], closesAtEnd: true, by: deadline) {
+            case .asking(let asking):
+                begun.append((session, asking))
+                asked.append(name)
             case .resting(let error): outcomes += session.failed(error, selection)
             }
         }
-        PostgresRound.hold(begun.map(\.asking.conversation), by: deadline)
+        // The first one is kept, and counts beside the limit.
+        let atOnce = min(8, configuration.connectionLimit + (withMain ? 1 : 0))
+        PostgresRound.hold(begun.map(\.asking.conversation), atOnce: atOnce, by: deadline)
         if withMain { readOwnAnswers(begun[0].asking) }
-        context.databases = databases
-        for (session, asking) in begun { outcomes += session.finish(asking, context) }
+        outcomes += finish(begun, names: asked, at: now)
         return withMain ? failure(of: begun[0].asking.conversation) : nil
+    }
+
+    /// - Parameter names: of the databases, nil for the first.
+    private func finish(
+        _ begun: [(session: DatabaseSession, asking: DatabaseSession.Asking)], names: [PostgresName?],
+        at now: ContinuousClock.Instant
+    ) -> [DatabaseSession.Outcome] {
+        var outcomes: [DatabaseSession.Outcome] = []
+        let context = context(now)
+        for (session, asking) in begun { session.weigh(asking, context.with(session.tables)) }
+        for ((session, asking), name) in zip(begun, names) {
+            let own = session.finish(asking, context.with(session.tables))
+            let error = asking.conversation.connectionError
+            if let name, let error, error.refusesDatabase {
+                refusals.note(error, of: name, until: now + configuration.refusalPause)
+            } else {
+                if let name { refusals.forget(name, isOpen: error == nil) }
+                outcomes += own
+            }
+        }
+        return outcomes
     }
 
     /// A server that answered something is up, even if it did not get to the end.
@@ -156,13 +185,12 @@ public actor PostgresTarget: MetricSource {
         conversation.answers.contains { $0 != nil } ? nil : conversation.connectionError
     }
 
-    private var openConnections: Int { others.values.reduce(1) { $0 + ($1.connection.isReady ? 1 : 0) } }
-
     private func context(_ now: ContinuousClock.Instant) -> PostgresContext {
         PostgresContext(
             configuration: configuration, commonLabels: commonLabels, server: address.server,
             serverVersion: serverVersion, session: main.connection.openings,
-            hasSeveralDatabases: configuration.looksForDatabases, databases: databases, now: now)
+            hasSeveralDatabases: configuration.looksForDatabases, databases: databases, extensions: extensions,
+            tables: main.tables, now: now)
     }
 
     // MARK: Databases
@@ -171,13 +199,25 @@ public actor PostgresTarget: MetricSource {
         name: "databases",
         sql: """
             SELECT oid, datname, datconnlimit, datallowconn AND NOT datistemplate AND datconnlimit <> -2, \
-            datname = current_database() FROM pg_database ORDER BY datname
+            datname = pg_catalog.current_database() FROM pg_catalog.pg_database ORDER BY datname
             """)
-    private static let versionQuery = PostgresQuery(name: "version", sql: "SELECT version()")
+    private static let versionQuery = PostgresQuery(name: "version", sql: "SELECT pg_catalog.version()")
+
+    private static let extensionList = PostgresQuery(
+        name: "extensions",
+        sql: """
+            SELECT e.extname, n.nspname FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace \
+            WHERE e.extname IN ('pg_stat_statements', 'pg_buffercache')
+            """)
 
     private var ownQuestions: [PostgresQuery] {
         let isKnown = versionText?.session == main.connection.openings
-        return [PostgresTarget.databaseList] + (isKnown ? [] : [PostgresTarget.versionQuery])
+        return [PostgresTarget.databaseList] + (needsExtensions ? [PostgresTarget.extensionList] : [])
+            + (isKnown ? [] : [PostgresTarget.versionQuery])
+    }
+
+    private var needsExtensions: Bool {
+        !configuration.collectors.isDisjoint(with: ["stat_statements", "buffercache_summary"])
     }
 
     private func readOwnAnswers(_ asking: DatabaseSession.Asking) {
@@ -191,8 +231,14 @@ public actor PostgresTarget: MetricSource {
                     connectionLimit: rows.number(row, 2) ?? 0, isOrdinary: rows.number(row, 3) == 1)
             }
         }
-        if answers.count > 1, let text = answers[1]?.rows?.text(0, 0) {
-            versionText = (main.connection.openings, text)
+        if needsExtensions, let rows = answers[1]?.rows {
+            extensions = [:]
+            for row in 0..<rows.count {
+                extensions[rows.text(row, 0) ?? ""] = PostgresName(bytes: rows.bytes(row, 1) ?? [])
+            }
+        }
+        if answers.count > (needsExtensions ? 2 : 1), let rows = answers.last??.rows, rows.count > 0 {
+            versionText = rows.text(0, 0).map { (main.connection.openings, $0) }
         }
     }
 
@@ -211,11 +257,15 @@ public actor PostgresTarget: MetricSource {
         for (name, session) in others where !wanted.contains(name) {
             closedOpenings += session.connection.openings
             session.connection.close()
+            ranking.forget(session.tables)
+            refusals.forget(name, isOpen: false)
             others[name] = nil
         }
         let fresh = wanted.filter { others[$0] == nil }
         for name in fresh {
-            others[name] = DatabaseSession(PostgresConnection(address, database: name), collectors)
+            others[name] = DatabaseSession(
+                PostgresConnection(address, database: name), collectors, tables: ranking.share(),
+                oversized: oversized)
         }
         return fresh
     }
@@ -270,7 +320,11 @@ public actor PostgresTarget: MetricSource {
             Family(PostgresHealth.lastError, hasError ? 1 : 0, labels),
             Family(PostgresHealth.scrapes, Double(scrapes.count), labels),
             Family(PostgresHealth.connectionsOpened, Double(openings), labels),
+            Family(PostgresHealth.databasesRefused, Double(refusals.count), labels),
+            Family(PostgresHealth.tablesDropped, Double(ranking.dropped), labels),
+            Family(PostgresHealth.answersDropped, Double(oversized.count), labels),
         ]
+        health.record(tablesDropped: ranking.dropped, limit: configuration.tableLimit)
         if let openedAt = main.connection.openedAt {
             families.append(Family(PostgresHealth.connectionAge, (ContinuousClock.now - openedAt).seconds, labels))
             if let duration = main.connection.openingDuration {

@@ -5,11 +5,14 @@ import Metrics
 final class TableReader: PostgresReader {
     private let name: String
     private let table: PostgresTable
+    private let isRanked: Bool
     private var plan: Plan?
 
-    init(name: String, _ table: PostgresTable) {
+    /// - Parameter isRanked: whether its rows are tables, of which only so many are shown.
+    init(name: String, _ table: PostgresTable, isRanked: Bool = false) {
         self.name = name
         self.table = table
+        self.isRanked = isRanked
     }
 
     func questions(_ context: PostgresContext) -> [PostgresQuestion] {
@@ -17,8 +20,15 @@ final class TableReader: PostgresReader {
         return plan.sql.map { [PostgresQuestion(PostgresQuery(name: plan.name, sql: $0))] } ?? []
     }
 
+    func weigh(_ answers: [Result<PostgresRows, PostgresError>], _ context: PostgresContext) {
+        if isRanked, case .success(let rows)? = answers.first { context.tables.weigh(rows) }
+    }
+
     func read(_ answers: [Result<PostgresRows, PostgresError>], _ context: PostgresContext) -> PostgresReading {
-        guard let answer = answers.first else { return PostgresReading() }
+        guard let answer = answers.first else {
+            guard let name = table.fromExtension, context.prefix(of: name) == nil else { return PostgresReading() }
+            return PostgresReading(error: PostgresContext.missing(extension: name))
+        }
         switch answer {
         case .failure(let error): return PostgresReading(error: error)
         case .success(let rows): return PostgresReading(families(of: rows, context))
@@ -31,9 +41,11 @@ final class TableReader: PostgresReader {
     func families(of rows: PostgresRows, _ context: PostgresContext) -> [Family] {
         var plan = plan(for: context)
         labelsOfRows.removeAll(keepingCapacity: true)
+        let shown = isRanked ? context.tables.shown : nil
         var families: [Family] = []
         for index in plan.series.indices {
-            let kept = plan.series[index].keptRows(rows)
+            var kept = plan.series[index].keptRows(rows)
+            if let shown { kept.removeAll { !shown[$0] } }
             let labels = plan.series[index].labels(of: rows, kept, context)
             for value in plan.series[index].values {
                 families.append(value.family(rows, kept, labels, context))
@@ -45,7 +57,7 @@ final class TableReader: PostgresReader {
     }
 
     private func plan(for context: PostgresContext) -> Plan {
-        if let plan, plan.fits(context) { return plan }
+        if let plan, plan.fits(table, context) { return plan }
         let fresh = Plan(name: name, table, context)
         plan = fresh
         return fresh
@@ -59,9 +71,13 @@ private struct Plan {
     let sql: String?
     var series: [SeriesPlan] = []
     private let major: Int
+    /// Of the extension that it reads from.
+    private let prefix: String
 
     init(name: String, _ table: PostgresTable, _ context: PostgresContext) {
         major = context.major
+        let found = table.fromExtension.map { context.prefix(of: $0) } ?? ""
+        prefix = found ?? ""
         var columns = Columns()
         var name = name
         if let companions = table.companions {
@@ -72,13 +88,15 @@ private struct Plan {
             }
         }
         series = table.series.compactMap { SeriesPlan($0, &columns, context) }
-        self.name = "\(name)_\(major)"
-        sql = table.source[context.major].map {
-            "\(table.preface) SELECT \(columns.list.joined(separator: ", ")) FROM \($0)"
-        }
+        for extra in table.extras { _ = columns.place(of: extra) }
+        self.name = "\(name)_\(major)\(prefix)"
+        let source = found.flatMap { prefix in table.source[context.major].map { prefix + $0 } }
+        sql = source.map { "\(table.preface) SELECT \(columns.list.joined(separator: ", ")) FROM \($0)" }
     }
 
-    func fits(_ context: PostgresContext) -> Bool { major == context.major }
+    func fits(_ table: PostgresTable, _ context: PostgresContext) -> Bool {
+        major == context.major && prefix == table.fromExtension.map { context.prefix(of: $0) ?? "" } ?? ""
+    }
 }
 
 /// Expressions of a statement, each once.

@@ -46,7 +46,7 @@ struct Configuration {
         compatAliases = try settings.read(
             "compat.aliases", default: false,
             "Serve the metric names, labels and series of older exporters beside the current ones.")
-        targets = try Targets(settings, aliases: compatAliases)
+        targets = try Targets(settings, aliases: compatAliases, seriesLimit: collect.seriesLimit)
         probes = try Probes(settings)
         operations = try OperationsConfiguration(settings)
         service = try ServiceSettings(settings)

@@ -26,8 +26,10 @@ struct Targets {
     let postgresDefaults: PostgresTarget.Configuration
     let redisDefaults: RedisOptions
 
-    init(_ settings: Settings, aliases: Bool) throws(SettingsError) {
-        postgresDefaults = try PostgresTarget.Configuration(settings, aliases: aliases)
+    /// - Parameter seriesLimit: series that one collector may bring.
+    init(_ settings: Settings, aliases: Bool, seriesLimit: Int) throws(SettingsError) {
+        postgresDefaults = try PostgresTarget.Configuration(
+            settings, aliases: aliases, seriesLimit: seriesLimit)
         redisDefaults = try RedisOptions(settings, aliases: aliases)
         postgres = try Targets.readPostgres(settings, postgresDefaults)
         redis = try Targets.readRedis(settings, redisDefaults)

@@ -52,7 +52,7 @@ import Testing
         configuration.includeDatabases = ["one", "t?o"]
         configuration.customQueries = [
             try CustomQuery(
-                "jobs", sql: "SELECT count(*) AS waiting FROM job", columns: [.init("waiting", .gauge)],
+                "jobs", sql: "SELECT count(*) AS waiting FROM public.job", columns: [.init("waiting", .gauge)],
                 perDatabase: true),
             try CustomQuery("once", sql: "SELECT 1 AS number", columns: [.init("number", .gauge)]),
             try CustomQuery("each", sql: "SELECT 1 AS number", columns: [.init("number", .gauge)], perDatabase: true),
@@ -69,7 +69,7 @@ import Testing
             #expect(page.value("pg_replication_is_replica") == 0)
         }
         // Asked once in the database that has no such table.
-        #expect(server.server.log.split(separator: "\n").count { $0.contains("\"job\" does not exist") } == 1)
+        #expect(server.server.log.split(separator: "\n").count { $0.contains("\"public.job\" does not exist") } == 1)
         await server.stop()
     }
 
@@ -79,9 +79,11 @@ import Testing
         var configuration = PostgresTarget.Configuration(name: "test", connection: server.url())
         configuration.customQueries = [
             try CustomQuery(
-                "cached", sql: "SELECT nextval('ticket') AS number", columns: [.init("number", .gauge)],
+                "cached", sql: "SELECT nextval('public.ticket') AS number", columns: [.init("number", .gauge)],
                 cache: .seconds(60)),
-            try CustomQuery("fresh", sql: "SELECT nextval('ticket') AS number", columns: [.init("number", .gauge)]),
+            try CustomQuery(
+                "fresh", sql: "SELECT nextval('ticket') AS number", columns: [.init("number", .gauge)],
+                searchPath: "\"$user\", public"),
         ]
         let target = try PostgresTarget(configuration)
         let first = try await scrape(target)

@@ -214,20 +214,22 @@ import Testing
             #expect(page.series("pg_scrape_collector_success").allSatisfy { page.value($0) == 1 })
             #expect(page.duplicates == 0)
         }
-        let kept = try await server.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'outrigger'")
-        #expect(kept == "16\n")
+        let kept = try await server.sql(
+            "SELECT count(DISTINCT datname) FROM pg_stat_activity WHERE application_name = 'outrigger'")
+        // That of the first database; a session in another would be in the way of who drops it.
+        #expect(kept == "1\n")
         await target.close()
         await server.stop()
     }
 
     @Test func sizesThatTakeTooLongCostOnlyThemselvesAndOnlyOnce() async throws {
         let server = try await LocalPostgres.start()
-        // A role that finds this function before the server's own.
+        // A server whose own function is slow.
         try await server.sql(
             """
-            CREATE FUNCTION pg_database_size(oid) RETURNS bigint LANGUAGE sql AS 'SELECT 1 FROM pg_sleep(60)';
-            CREATE ROLE slow LOGIN IN ROLE pg_monitor;
-            ALTER ROLE slow SET search_path = public, pg_catalog
+            ALTER FUNCTION pg_catalog.pg_database_size(oid) RENAME TO pg_quick_database_size;
+            CREATE FUNCTION pg_catalog.pg_database_size(oid) RETURNS bigint LANGUAGE sql AS 'SELECT 1 FROM pg_sleep(60)';
+            CREATE ROLE slow LOGIN IN ROLE pg_monitor
             """)
         let target = try target(server.url(user: "slow"))
         let (first, _) = try await timedScrape(target, within: .seconds(3))

@@ -39,8 +39,8 @@ final class ActivityReader: PostgresReader {
     func questions(_ context: PostgresContext) -> [PostgresQuestion] {
         let names = labelNames.prefix(columns(context)).joined(separator: ", ")
         let sql = """
-            SELECT \(names), count(*), max(date_part('epoch', now() - xact_start)) FROM pg_stat_activity \
-            WHERE pid <> pg_backend_pid() AND datname IS NOT NULL AND state IS NOT NULL GROUP BY \(names)
+            SELECT \(names), pg_catalog.count(*), pg_catalog.max(pg_catalog.date_part('epoch', pg_catalog.now() - xact_start)) FROM pg_catalog.pg_stat_activity \
+            WHERE pid <> pg_catalog.pg_backend_pid() AND datname IS NOT NULL AND state IS NOT NULL GROUP BY \(names)
             """
         return [PostgresQuestion(PostgresQuery(name: "stat_activity", sql: sql))]
     }

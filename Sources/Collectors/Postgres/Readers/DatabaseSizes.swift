@@ -27,8 +27,8 @@ final class DatabaseReader: PostgresReader {
     func questions(_ context: PostgresContext) -> [PostgresQuestion] {
         guard validity.hasEnded(at: context.now) else { return [] }
         let sql = """
-            SELECT oid, CASE WHEN has_database_privilege(oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE') \
-            THEN pg_database_size(oid) END FROM pg_database WHERE datconnlimit <> -2
+            SELECT oid, CASE WHEN pg_catalog.has_database_privilege(oid, 'CONNECT') OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') \
+            THEN pg_catalog.pg_database_size(oid) END FROM pg_catalog.pg_database WHERE datconnlimit <> -2
             """
         return [PostgresQuestion(PostgresQuery(name: "database_sizes", sql: sql), apart: true)]
     }

@@ -20,7 +20,8 @@ final class LocksReader: PostgresReader {
     private var labels: [String: [Labels]] = [:]
 
     func questions(_ context: PostgresContext) -> [PostgresQuestion] {
-        let sql = "SELECT database, lower(mode), count(*) FROM pg_locks WHERE database <> 0 GROUP BY 1, 2"
+        let sql =
+            "SELECT database, pg_catalog.lower(mode), pg_catalog.count(*) FROM pg_catalog.pg_locks WHERE database <> 0 GROUP BY 1, 2"
         return [PostgresQuestion(PostgresQuery(name: "locks", sql: sql))]
     }
 

@@ -15,11 +15,11 @@ final class ProcessIdleReader: PostgresReader {
     private var memory = LabelMemory()
 
     func questions(_ context: PostgresContext) -> [PostgresQuestion] {
-        let buckets = ProcessIdleReader.bounds.map { "count(*) FILTER (WHERE idle <= \($0.text))" }
+        let buckets = ProcessIdleReader.bounds.map { "pg_catalog.count(*) FILTER (WHERE idle <= \($0.text))" }
         let sql = """
-            SELECT state, application_name, count(*), sum(round(idle)), \(buckets.joined(separator: ", ")) \
-            FROM (SELECT state, application_name, date_part('epoch', now() - state_change) AS idle \
-            FROM pg_stat_activity WHERE state LIKE 'idle%') AS sessions GROUP BY 1, 2
+            SELECT state, application_name, pg_catalog.count(*), pg_catalog.sum(pg_catalog.round(idle)), \(buckets.joined(separator: ", ")) \
+            FROM (SELECT state, application_name, pg_catalog.date_part('epoch', pg_catalog.now() - state_change) AS idle \
+            FROM pg_catalog.pg_stat_activity WHERE state LIKE 'idle%') AS sessions GROUP BY 1, 2
             """
         return [PostgresQuestion(PostgresQuery(name: "process_idle", sql: sql))]
     }

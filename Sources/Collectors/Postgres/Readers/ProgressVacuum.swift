@@ -24,13 +24,21 @@ final class ProgressVacuumReader: PostgresReader {
 
     /// A table of another database has no name here, so its number stands for it.
     static let numbers = PostgresTable(
-        from: "pg_stat_get_progress_info('VACUUM') AS s LEFT JOIN pg_database d ON d.oid = s.datid",
+        from:
+            "pg_catalog.pg_stat_get_progress_info('VACUUM') AS s LEFT JOIN pg_catalog.pg_database d ON d.oid = s.datid",
         PostgresSeries(
             [
                 PostgresLabel("datname", "d.datname", whenNull: "unknown"),
                 PostgresLabel(
                     "relname",
-                    "CASE WHEN d.datname = current_database() THEN s.relid::regclass::text ELSE s.relid::text END",
+                    // As its origin writes it, which looks names up in `public` too.
+                    """
+                    coalesce(CASE WHEN d.datname = pg_catalog.current_database() THEN (SELECT \
+                    CASE WHEN n.nspname IN ('public', 'pg_catalog') THEN '' \
+                    ELSE pg_catalog.quote_ident(n.nspname) || '.' END || pg_catalog.quote_ident(c.relname) \
+                    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                    WHERE c.oid = s.relid) END, s.relid::pg_catalog.text)
+                    """,
                     whenNull: "unknown"),
             ],
             [

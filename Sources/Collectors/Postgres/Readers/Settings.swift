@@ -19,7 +19,7 @@ final class SettingsReader: PostgresReader {
         // What we set for our own session is not what an operator wants to see.
         let sql = """
             SELECT name, CASE source WHEN 'session' THEN reset_val ELSE setting END, unit, vartype, \
-            pg_conf_load_time() FROM pg_settings WHERE pg_conf_load_time() IS DISTINCT FROM $1::timestamptz \
+            pg_catalog.pg_conf_load_time() FROM pg_catalog.pg_settings WHERE pg_catalog.pg_conf_load_time() IS DISTINCT FROM $1::pg_catalog.timestamptz \
             AND vartype IN ('bool', 'integer', 'real') \
             AND name NOT IN ('sync_commit_cancel_wait', 'google_dataplex.max_messages')
             """

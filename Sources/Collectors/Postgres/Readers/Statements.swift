@@ -1,5 +1,6 @@
 import Databases
 import Metrics
+import Runtime
 
 extension PostgresCollector {
     static let statements = PostgresCollector(
@@ -23,24 +24,25 @@ final class StatementsReader: PostgresReader {
     static let columns = [
         Column(
             metric: .counter("pg_stat_statements_calls_total", "Number of times executed"),
-            old: .counter("pg_stat_statements_calls", "Number of times executed"), sql: "sum(calls)"),
+            old: .counter("pg_stat_statements_calls", "Number of times executed"), sql: "pg_catalog.sum(calls)"),
         Column(
             metric: .counter("pg_stat_statements_seconds_total", "Total time spent in the statement, in seconds"),
             old: .counter("pg_stat_statements_total_time_seconds", "Total time spent in the statement, in seconds"),
-            sql: "sum(total_exec_time) / 1000"),
+            sql: "pg_catalog.sum(total_exec_time) / 1000"),
         Column(
             metric: .counter(
                 "pg_stat_statements_rows_total", "Total number of rows retrieved or affected by the statement"),
             old: .counter(
                 "pg_stat_statements_rows", "Total number of rows retrieved or affected by the statement"),
-            sql: "sum(rows)"),
+            sql: "pg_catalog.sum(rows)"),
         Column(
             metric: .counter(
                 "pg_stat_statements_block_read_seconds_total",
                 "Total time the statement spent reading blocks, in seconds"),
             old: .counter(
                 "pg_stat_statements_blk_read_time_seconds", "Total time the statement spent reading blocks, in seconds"),
-            sql: PostgresSQL("sum(blk_read_time) / 1000").but(since: 17, "sum(shared_blk_read_time) / 1000")),
+            sql: PostgresSQL("pg_catalog.sum(blk_read_time) / 1000").but(
+                since: 17, "pg_catalog.sum(shared_blk_read_time) / 1000")),
         Column(
             metric: .counter(
                 "pg_stat_statements_block_write_seconds_total",
@@ -48,7 +50,8 @@ final class StatementsReader: PostgresReader {
             old: .counter(
                 "pg_stat_statements_blk_write_time_seconds",
                 "Total time the statement spent writing blocks, in seconds"),
-            sql: PostgresSQL("sum(blk_write_time) / 1000").but(since: 17, "sum(shared_blk_write_time) / 1000")),
+            sql: PostgresSQL("pg_catalog.sum(blk_write_time) / 1000").but(
+                since: 17, "pg_catalog.sum(shared_blk_write_time) / 1000")),
     ]
 
     static let query = Metric.counter("pg_stat_statements_query_id", "SQL Query to queryid mapping")
@@ -58,21 +61,21 @@ final class StatementsReader: PostgresReader {
         [
             (
                 .gauge("pg_stat_statements_min_time_seconds", "Minimum time spent in the statement, in seconds"),
-                "min(min_exec_time) / 1000"
+                "pg_catalog.min(min_exec_time) / 1000"
             ),
             (
                 .gauge("pg_stat_statements_max_time_seconds", "Maximum time spent in the statement, in seconds"),
-                "max(max_exec_time) / 1000"
+                "pg_catalog.max(max_exec_time) / 1000"
             ),
             (
                 .gauge("pg_stat_statements_mean_time_seconds", "Mean time spent in the statement, in seconds"),
-                "sum(total_exec_time) / greatest(1, sum(calls)) / 1000"
+                "pg_catalog.sum(total_exec_time) / greatest(1, pg_catalog.sum(calls)) / 1000"
             ),
             (
                 .gauge(
                     "pg_stat_statements_stddev_time_seconds",
                     "Population standard deviation of time spent in the statement, in seconds"),
-                "max(stddev_exec_time) / 1000"
+                "pg_catalog.max(stddev_exec_time) / 1000"
             ),
         ]
         + [
@@ -82,7 +85,7 @@ final class StatementsReader: PostgresReader {
             ("local_blks_dirtied", "local blocks dirtied"), ("local_blks_written", "local blocks written"),
             ("temp_blks_read", "temp blocks read"), ("temp_blks_written", "temp blocks written"),
         ].map {
-            (.counter("pg_stat_statements_\($0)", "Total number of \($1) by the statement"), "sum(\($0))")
+            (.counter("pg_stat_statements_\($0)", "Total number of \($1) by the statement"), "pg_catalog.sum(\($0))")
         }
 
     /// In the order of their columns.
@@ -99,31 +102,38 @@ final class StatementsReader: PostgresReader {
 
     private static let firstValue = 4
 
+    /// Whether the server could not bring some text into this database's encoding, which ends the whole statement.
+    private var hasUnreadableTexts = false
+
     func questions(_ context: PostgresContext) -> [PostgresQuestion] {
+        guard let schema = context.prefix(of: "pg_stat_statements") else { return [] }
         let options = context.configuration.statements
+        let includesText = options.includeQuery && !hasUnreadableTexts
         let values = StatementsReader.columns.enumerated().map { "\($1.sql[context.major] ?? "0") AS v\($0)" }
         let old = context.hasAliases ? StatementsReader.oldColumns.map(\.sql) : []
         let names = values.indices.map { "v\($0)" } + old.indices.map { "o\($0)" }
-        let sums = values.indices.map { "sum(v\($0))" } + old.map { _ in "NULL" }
-        let text = options.includeQuery ? "min(left(query, \(options.queryLength)))" : "NULL::text"
+        let sums = values.indices.map { "pg_catalog.sum(v\($0))" } + old.map { _ in "NULL" }
+        let text =
+            includesText ? "pg_catalog.min(pg_catalog.left(query, \(options.queryLength)))" : "NULL::pg_catalog.text"
         let sql = """
             WITH entries AS MATERIALIZED (
                 SELECT userid, dbid, queryid, \(text) AS query,
                     \((values + old.enumerated().map { "\($1) AS o\($0)" }).joined(separator: ", "))
-                FROM pg_stat_statements(\(options.includeQuery))
-                WHERE dbid NOT IN (SELECT oid FROM pg_database WHERE datname = ANY ($2::text[]))
-                    AND userid NOT IN (SELECT oid FROM pg_roles WHERE rolname = ANY ($3::text[]))
+                FROM \(schema)pg_stat_statements(\(includesText))
+                WHERE dbid NOT IN (SELECT oid FROM pg_catalog.pg_database WHERE datname = ANY ($2::pg_catalog.text[]))
+                    AND userid NOT IN (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = ANY ($3::pg_catalog.text[]))
                 GROUP BY userid, dbid, queryid
             )
-            (SELECT pg_get_userbyid(userid)::text, datname::text, queryid::text, query, \(names.joined(separator: ", "))
-                FROM entries JOIN pg_database ON oid = dbid ORDER BY v1 DESC LIMIT $1)
+            (SELECT pg_catalog.pg_get_userbyid(userid)::pg_catalog.text, datname::pg_catalog.text, queryid::pg_catalog.text, query, \(names.joined(separator: ", "))
+                FROM entries JOIN pg_catalog.pg_database ON oid = dbid ORDER BY v1 DESC LIMIT $1)
             UNION ALL SELECT NULL, NULL, 'other', NULL, \(sums.joined(separator: ", ")) FROM entries
             """
         let parameters = [
             String(2 * options.limit), StatementsReader.array(options.excludeDatabases),
             StatementsReader.array(options.excludeUsers),
         ]
-        return [PostgresQuestion(PostgresQuery(name: "stat_statements", sql: sql, parameters: parameters))]
+        let name = "stat_statements_\(includesText)_\(schema)"
+        return [PostgresQuestion(PostgresQuery(name: name, sql: sql, parameters: parameters))]
     }
 
     /// A text array as Postgres reads it.
@@ -138,8 +148,15 @@ final class StatementsReader: PostgresReader {
         let rows: PostgresRows
         switch answers.first {
         case .success(let answer): rows = answer
-        case .failure(let error): return PostgresReading(error: error)
-        case nil: return PostgresReading()
+        case .failure(let error):
+            if error.isAboutEncoding, context.configuration.statements.includeQuery, !hasUnreadableTexts {
+                hasUnreadableTexts = true
+                Log.warn(
+                    "texts of statements are left out",
+                    ["target": context.configuration.name, "error": error.description])
+            }
+            return PostgresReading(error: error)
+        case nil: return PostgresReading(error: PostgresContext.missing(extension: "pg_stat_statements"))
         }
         guard rows.count > 0 else { return PostgresReading() }
         let statements = (0..<(rows.count - 1)).map { row in Statement(rows, row) }
@@ -211,7 +228,9 @@ final class StatementsReader: PostgresReader {
                 StatementsReader.columns[column].metric, rows, shown, own, StatementsReader.firstValue + column)
         }
         for column in families.indices { families[column].samples.append(Sample(other, others[column])) }
-        if context.configuration.statements.includeQuery { families.append(texts(rows, shown, context)) }
+        if context.configuration.statements.includeQuery, !hasUnreadableTexts {
+            families.append(texts(rows, shown, context))
+        }
         guard context.hasAliases else { return families }
 
         let old = oldMemory.labels(rows, shown, columns: [0, 1, 2]) { labels("rolname", $0) }

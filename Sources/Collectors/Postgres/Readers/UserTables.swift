@@ -23,8 +23,8 @@ final class UserTablesReader: PostgresReader {
         "pg_stat_user_tables_table_size_bytes", "Total disk space used by this table, in bytes")
     private static let lockTimeout = "100ms"
 
-    private let table = TableReader(name: "stat_user_tables", PostgresCollector.userTablesTable)
-    private var sizes: [[UInt8]: (table: Double, indexes: Double)] = [:]
+    private let table = TableReader(
+        name: "stat_user_tables", PostgresCollector.userTablesTable, isRanked: true)
     private var validity = Validity()
     /// Why the sizes could not be told; it stays until they are asked for again.
     private var failure: PostgresError?
@@ -32,38 +32,39 @@ final class UserTablesReader: PostgresReader {
     func questions(_ context: PostgresContext) -> [PostgresQuestion] {
         let statistics = table.questions(context)
         guard validity.hasEnded(at: context.now) else { return statistics }
-        let timeout = PostgresQuery(
-            name: "short_lock_timeout", sql: "SELECT set_config('lock_timeout', $1, true)",
-            parameters: [UserTablesReader.lockTimeout])
         // MATERIALIZED, so that a table is judged before its size is asked for.
         let sizes = PostgresQuery(
             name: "table_sizes",
             sql: """
                 WITH held AS MATERIALIZED (
-                    SELECT l.relation FROM pg_locks l WHERE l.mode = 'AccessExclusiveLock' AND l.locktype = 'relation'
-                        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                    SELECT l.relation FROM pg_catalog.pg_locks l WHERE l.mode = 'AccessExclusiveLock' AND l.locktype = 'relation'
+                        AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
                 ), free AS MATERIALIZED (
-                    SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                    SELECT c.oid, n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                     WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname !~ '^pg_toast'
                         AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-                        AND (c.relpersistence <> 't' OR c.relnamespace = pg_my_temp_schema())
+                        AND (c.relpersistence <> 't' OR c.relnamespace = pg_catalog.pg_my_temp_schema())
                         AND c.oid NOT IN (SELECT relation FROM held)
                         AND c.reltoastrelid NOT IN (SELECT relation FROM held)
-                        AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid
+                        AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid
                             AND i.indexrelid IN (SELECT relation FROM held))
                 )
-                SELECT nspname, relname, pg_table_size(oid), pg_indexes_size(oid) FROM free
-                """)
-        return statistics + [PostgresQuestion(timeout, apart: true), PostgresQuestion(sizes, apart: true)]
+                SELECT nspname, relname, pg_catalog.pg_table_size(oid), pg_catalog.pg_indexes_size(oid) FROM free
+                """, settings: [.init("lock_timeout", UserTablesReader.lockTimeout)])
+        return statistics + [PostgresQuestion(sizes, apart: true)]
+    }
+
+    func weigh(_ answers: [Result<PostgresRows, PostgresError>], _ context: PostgresContext) {
+        if answers.count == 2 { failure = readSizes(answers[1], context) }
+        table.weigh(answers, context)
     }
 
     func read(_ answers: [Result<PostgresRows, PostgresError>], _ context: PostgresContext) -> PostgresReading {
-        if answers.count == 3 { failure = readSizes(answers[2], context) }
         guard case .success(let rows)? = answers.first else {
             return table.read(answers, context)
         }
         var families = table.families(of: rows, context)
-        families += sizeFamilies(rows)
+        families += sizeFamilies(rows, context.tables)
         return PostgresReading(families, error: failure)
     }
 
@@ -84,29 +85,30 @@ final class UserTablesReader: PostgresReader {
             rows.appendKey(row, [0, 1], to: &key)
             if let table = rows.number(row, 2), let indexes = rows.number(row, 3) { fresh[key] = (table, indexes) }
         }
-        sizes.merge(fresh) { $1 }
+        context.tables.tell(fresh)
         validity.begin(at: context.now, for: context.configuration.sizesTTL)
         return nil
     }
 
-    private func sizeFamilies(_ rows: PostgresRows) -> [Family] {
+    private func sizeFamilies(_ rows: PostgresRows, _ tables: TableShare) -> [Family] {
         guard let labels = table.labelsOfRows.first, let schema = rows.column("nspname"),
-            let name = rows.column("relname"), labels.count == rows.count
+            let name = rows.column("relname")
         else { return [] }
+        let shown = tables.shown
+        let kept = (0..<rows.count).filter { shown?[$0] ?? true }
+        guard labels.count == kept.count else { return [] }
         var indexes = Family(UserTablesReader.indexSize)
-        var tables = Family(UserTablesReader.tableSize)
-        indexes.samples.reserveCapacity(rows.count)
-        tables.samples.reserveCapacity(rows.count)
+        var totals = Family(UserTablesReader.tableSize)
+        indexes.samples.reserveCapacity(kept.count)
+        totals.samples.reserveCapacity(kept.count)
         var key: [UInt8] = []
-        for row in 0..<rows.count {
+        for (place, row) in kept.enumerated() {
             key.removeAll(keepingCapacity: true)
             rows.appendKey(row, [schema, name], to: &key)
-            guard let size = sizes[key] else { continue }
-            indexes.samples.append(Sample(labels[row], size.indexes))
-            tables.samples.append(Sample(labels[row], size.table))
+            guard let size = tables.size(key) else { continue }
+            indexes.samples.append(Sample(labels[place], size.indexes))
+            totals.samples.append(Sample(labels[place], size.table))
         }
-        // Tables that were dropped.
-        if sizes.count > 2 * rows.count + 64 { sizes = [:] }
-        return [indexes, tables]
+        return [indexes, totals]
     }
 }

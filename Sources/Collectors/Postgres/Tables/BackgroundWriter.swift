@@ -6,14 +6,14 @@ extension PostgresCollector {
     static let backgroundWriter = PostgresCollector(
         "stat_bgwriter", on: true,
         PostgresTable(
-            from: PostgresSQL("pg_stat_bgwriter b").but(
+            from: PostgresSQL("pg_catalog.pg_stat_bgwriter b").but(
                 since: 17,
-                "pg_stat_bgwriter b, pg_stat_checkpointer c, \(ownWrites("coalesce(writes, 0) + coalesce(extends, 0)")) w"
+                "pg_catalog.pg_stat_bgwriter b, pg_catalog.pg_stat_checkpointer c, \(ownWrites("coalesce(writes, 0) + coalesce(extends, 0)")) w"
             ).but(
                 since: 18,
-                "pg_stat_bgwriter b, pg_stat_checkpointer c, "
+                "pg_catalog.pg_stat_bgwriter b, pg_catalog.pg_stat_checkpointer c, "
                     + ownWrites(
-                        "(coalesce(write_bytes, 0) + coalesce(extend_bytes, 0)) / current_setting('block_size')::bigint"
+                        "(coalesce(write_bytes, 0) + coalesce(extend_bytes, 0)) / pg_catalog.current_setting('block_size')::bigint"
                     ) + " w"),
             PostgresSeries([
                 counter(
@@ -51,7 +51,7 @@ extension PostgresCollector {
                 counter("buffers_alloc", "Number of buffers allocated", "b.buffers_alloc"),
                 counter(
                     "stats_reset", "Time at which these statistics were last reset",
-                    "date_part('epoch', b.stats_reset)", .wholeSeconds),
+                    "pg_catalog.date_part('epoch', b.stats_reset)", .wholeSeconds),
             ])))
 
     private static func counter(
@@ -63,7 +63,7 @@ extension PostgresCollector {
     /// Buffers written and files synced by everybody but the two processes whose work it is.
     private static func ownWrites(_ buffers: String) -> String {
         """
-        (SELECT sum(\(buffers)) AS buffers, sum(fsyncs) AS fsyncs FROM pg_stat_io \
+        (SELECT pg_catalog.sum(\(buffers)) AS buffers, pg_catalog.sum(fsyncs) AS fsyncs FROM pg_catalog.pg_stat_io \
         WHERE object = 'relation' AND backend_type NOT IN ('checkpointer', 'background writer'))
         """
     }
@@ -71,7 +71,7 @@ extension PostgresCollector {
     static let checkpointer = PostgresCollector(
         "stat_checkpointer", on: false, since: 17,
         PostgresTable(
-            from: "pg_stat_checkpointer",
+            from: "pg_catalog.pg_stat_checkpointer",
             PostgresSeries([
                 checkpoints("num_timed", "Number of scheduled checkpoints due to timeout"),
                 checkpoints("num_requested", "Number of requested checkpoints that have been performed"),
@@ -92,7 +92,7 @@ extension PostgresCollector {
                 PostgresValue(
                     .counter(
                         "pg_stat_checkpointer_stats_reset_total", "Time at which these statistics were last reset"),
-                    "date_part('epoch', stats_reset)", .wholeSeconds),
+                    "pg_catalog.date_part('epoch', stats_reset)", .wholeSeconds),
             ])))
 
     private static func checkpoints(_ column: String, _ help: String) -> PostgresValue {

@@ -6,7 +6,7 @@ extension PostgresTable {
     /// With the old names on, the row of shared objects (`datid="0"`) and the columns that postgres_exporter 0.11 served
     /// untyped are there too.
     static let statDatabase = PostgresTable(
-        from: "pg_stat_database",
+        from: "pg_catalog.pg_stat_database",
         PostgresSeries(
             [PostgresLabel("datid", needed: true), PostgresLabel("datname", needed: true)],
             [
@@ -53,7 +53,7 @@ extension PostgresTable {
                     "Time spent writing data file blocks by backends in this database, in milliseconds"),
                 PostgresValue(
                     .counter("pg_stat_database_stats_reset", "Time at which these statistics were last reset"),
-                    "date_part('epoch', stats_reset)", whenNull: .zeroOrNaN, .wholeSeconds),
+                    "pg_catalog.date_part('epoch', stats_reset)", whenNull: .zeroOrNaN, .wholeSeconds),
                 PostgresValue(
                     .counter(
                         "pg_stat_database_active_time_seconds_total",
@@ -67,7 +67,7 @@ extension PostgresTable {
                 untyped("sessions_fatal", since: 14),
                 untyped("sessions_killed", since: 14),
                 untyped("checksum_failures"),
-                untyped("checksum_last_failure", "date_part('epoch', checksum_last_failure)", .wholeSeconds),
+                untyped("checksum_last_failure", "pg_catalog.date_part('epoch', checksum_last_failure)", .wholeSeconds),
                 untyped("parallel_workers_to_launch", since: 18),
                 untyped("parallel_workers_launched", since: 18),
             ]),
@@ -82,7 +82,7 @@ extension PostgresTable {
                     .counter(
                         "pg_stat_database_conflicts_confl_deadlock",
                         "Number of queries in this database that have been canceled due to deadlocks"),
-                    "CASE WHEN datname IS NOT NULL THEN pg_stat_get_db_conflict_startup_deadlock(datid) END",
+                    "CASE WHEN datname IS NOT NULL THEN pg_catalog.pg_stat_get_db_conflict_startup_deadlock(datid) END",
                     whenNull: .absent),
             ]))
 
@@ -105,7 +105,8 @@ extension PostgresTable {
                 "pg_stat_database_conflicts_confl_\(name)",
                 "Number of queries in this database that have been canceled due to \(reason)"),
             PostgresSQL(
-                stringLiteral: "CASE WHEN datname IS NOT NULL THEN pg_stat_get_db_conflict_\(name)(datid) END"),
+                stringLiteral:
+                    "CASE WHEN datname IS NOT NULL THEN pg_catalog.pg_stat_get_db_conflict_\(name)(datid) END"),
             whenNull: .absent)
     }
 }
@@ -116,25 +117,26 @@ extension PostgresCollector {
     static let databaseWraparound = PostgresCollector(
         "database_wraparound", on: false,
         PostgresTable(
-            from: "pg_database WHERE datallowconn",
+            from: "pg_catalog.pg_database WHERE datallowconn",
             PostgresSeries(
                 [PostgresLabel("datname", whenNull: "unknown")],
                 [
                     PostgresValue(
                         .gauge(
                             "pg_database_wraparound_age_datfrozenxid_seconds",
-                            "Age of the oldest transaction ID that has not been frozen."), "age(datfrozenxid)"),
+                            "Age of the oldest transaction ID that has not been frozen."),
+                        "pg_catalog.age(datfrozenxid)"),
                     PostgresValue(
                         .gauge(
                             "pg_database_wraparound_age_datminmxid_seconds",
                             "Age of the oldest multi-transaction ID that has been replaced with a transaction ID."),
-                        "mxid_age(datminmxid)"),
+                        "pg_catalog.mxid_age(datminmxid)"),
                 ])))
 
     static let roles = PostgresCollector(
         "roles", on: true,
         PostgresTable(
-            from: "pg_roles",
+            from: "pg_catalog.pg_roles",
             PostgresSeries(
                 [PostgresLabel("rolname")],
                 [

@@ -3,7 +3,7 @@ import Metrics
 extension PostgresCollector {
     /// Of a table, with the database that only names it.
     private static let tableLabels = [
-        PostgresLabel("datname", "current_database()"), PostgresLabel("schemaname", "nspname"),
+        PostgresLabel("datname", "pg_catalog.current_database()"), PostgresLabel("schemaname", "nspname"),
         PostgresLabel("relname"),
     ]
 
@@ -15,7 +15,7 @@ extension PostgresCollector {
 
     private static func relations(kinds: String) -> String {
         """
-        pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+        pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
         LEFT JOIN sums i ON i.indrelid = c.oid LEFT JOIN sums x ON x.indrelid = c.reltoastrelid \
         WHERE c.relkind IN (\(kinds)) AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
         AND n.nspname !~ '^pg_toast'
@@ -24,20 +24,24 @@ extension PostgresCollector {
 
     /// By table, for all tables that the server did not come with.
     private static let indexSums = """
-        WITH sums AS MATERIALIZED (SELECT indrelid, sum(pg_stat_get_numscans(indexrelid)) AS scans, \
-        sum(pg_stat_get_tuples_fetched(indexrelid)) AS fetched, \
-        sum(pg_stat_get_blocks_fetched(indexrelid)) AS blocks, sum(pg_stat_get_blocks_hit(indexrelid)) AS hits \
-        FROM pg_index WHERE indrelid >= 16384 GROUP BY indrelid)
+        WITH sums AS MATERIALIZED (SELECT indrelid, pg_catalog.sum(pg_catalog.pg_stat_get_numscans(indexrelid)) AS scans, \
+        pg_catalog.sum(pg_catalog.pg_stat_get_tuples_fetched(indexrelid)) AS fetched, \
+        pg_catalog.sum(pg_catalog.pg_stat_get_blocks_fetched(indexrelid)) AS blocks, pg_catalog.sum(pg_catalog.pg_stat_get_blocks_hit(indexrelid)) AS hits \
+        FROM pg_catalog.pg_index WHERE indrelid >= 16384 GROUP BY indrelid)
         """
 
     private static let companions = PostgresCompanions(
         name: "relations", members: [("stat_user_tables", [tableSeries]), ("statio_user_tables", [ioSeries])])
 
-    static let userTablesTable = PostgresTable(with: indexSums, from: relations, companions: companions, tableSeries)
+    static let userTablesTable = PostgresTable(
+        with: indexSums, from: relations, companions: companions, extras: ["c.relpages"], tableSeries)
 
     static let ioUserTables = PostgresCollector(
-        "statio_user_tables", on: true, perDatabase: true,
-        PostgresTable(with: indexSums, from: relations, companions: companions, ioSeries))
+        "statio_user_tables", on: true, perDatabase: true, serves: ioUserTablesTable.serves
+    ) { TableReader(name: "statio_user_tables", ioUserTablesTable, isRanked: true) }
+
+    private static let ioUserTablesTable = PostgresTable(
+        with: indexSums, from: relations, companions: companions, extras: ["c.relpages"], ioSeries)
 
     private static let tableSeries = PostgresSeries(
         tableLabels,
@@ -48,7 +52,7 @@ extension PostgresCollector {
                 .counter("pg_stat_user_tables_idx_scan", "Number of index scans initiated on this table"), "i.scans"),
             PostgresValue(
                 .counter("pg_stat_user_tables_idx_tup_fetch", "Number of live rows fetched by index scans"),
-                "i.fetched + pg_stat_get_tuples_fetched(c.oid)"),
+                "i.fetched + pg_catalog.pg_stat_get_tuples_fetched(c.oid)"),
             tables("n_tup_ins", .counter, "Number of rows inserted", "tuples_inserted"),
             tables("n_tup_upd", .counter, "Number of rows updated", "tuples_updated"),
             tables("n_tup_del", .counter, "Number of rows deleted", "tuples_deleted"),
@@ -83,13 +87,14 @@ extension PostgresCollector {
     ) -> PostgresValue {
         PostgresValue(
             Metric("pg_stat_user_tables_\(column)", kind, help),
-            PostgresSQL(stringLiteral: "pg_stat_get_\(function)(c.oid)"))
+            PostgresSQL(stringLiteral: "pg_catalog.pg_stat_get_\(function)(c.oid)"))
     }
 
     private static func times(_ column: String, _ help: String) -> PostgresValue {
         PostgresValue(
             .gauge("pg_stat_user_tables_\(column)", help),
-            PostgresSQL(stringLiteral: "date_part('epoch', pg_stat_get_\(column)_time(c.oid))"), .wholeSeconds)
+            PostgresSQL(stringLiteral: "pg_catalog.date_part('epoch', pg_catalog.pg_stat_get_\(column)_time(c.oid))"),
+            .wholeSeconds)
     }
 
     private static let ioSeries = PostgresSeries(
@@ -98,18 +103,20 @@ extension PostgresCollector {
             // A partitioned table has no blocks, and `pg_statio_user_tables` no row for it.
             PostgresValue(
                 .counter("pg_statio_user_tables_heap_blocks_read", "Number of disk blocks read from this table"),
-                "CASE WHEN c.relkind <> 'p' THEN pg_stat_get_blocks_fetched(c.oid) - pg_stat_get_blocks_hit(c.oid) END",
+                "CASE WHEN c.relkind <> 'p' THEN pg_catalog.pg_stat_get_blocks_fetched(c.oid) - pg_catalog.pg_stat_get_blocks_hit(c.oid) END",
                 whenNull: .dropsRow),
-            blocks("heap_blocks_hit", "Number of buffer hits in this table", "pg_stat_get_blocks_hit(c.oid)"),
+            blocks(
+                "heap_blocks_hit", "Number of buffer hits in this table", "pg_catalog.pg_stat_get_blocks_hit(c.oid)"),
             blocks(
                 "idx_blocks_read", "Number of disk blocks read from all indexes on this table", "i.blocks - i.hits"),
             blocks("idx_blocks_hit", "Number of buffer hits in all indexes on this table", "i.hits"),
             blocks(
                 "toast_blocks_read", "Number of disk blocks read from this table's TOAST table (if any)",
-                "pg_stat_get_blocks_fetched(c.reltoastrelid) - pg_stat_get_blocks_hit(c.reltoastrelid)"),
+                "pg_catalog.pg_stat_get_blocks_fetched(c.reltoastrelid) - pg_catalog.pg_stat_get_blocks_hit(c.reltoastrelid)"
+            ),
             blocks(
                 "toast_blocks_hit", "Number of buffer hits in this table's TOAST table (if any)",
-                "pg_stat_get_blocks_hit(c.reltoastrelid)"),
+                "pg_catalog.pg_stat_get_blocks_hit(c.reltoastrelid)"),
             blocks(
                 "tidx_blocks_read", "Number of disk blocks read from this table's TOAST table indexes (if any)",
                 "x.blocks - x.hits"),
@@ -125,10 +132,10 @@ extension PostgresCollector {
     static let ioUserIndexes = PostgresCollector(
         "statio_user_indexes", on: false, perDatabase: true,
         PostgresTable(
-            from: "pg_statio_user_indexes",
+            from: "pg_catalog.pg_statio_user_indexes",
             PostgresSeries(
                 [
-                    PostgresLabel("datname", "current_database()", optional: true),
+                    PostgresLabel("datname", "pg_catalog.current_database()", optional: true),
                     PostgresLabel("schemaname", whenNull: "unknown"), PostgresLabel("relname", whenNull: "unknown"),
                     PostgresLabel("indexrelname", whenNull: "unknown"),
                 ],
@@ -146,13 +153,14 @@ extension PostgresCollector {
     static let autovacuum = PostgresCollector(
         "stat_activity_autovacuum", on: false,
         PostgresTable(
-            from: "pg_stat_activity WHERE query LIKE 'autovacuum:%'",
+            from: "pg_catalog.pg_stat_activity WHERE query LIKE 'autovacuum:%'",
             PostgresSeries(
-                [PostgresLabel("relname", "split_part(query, '.', 2)", whenNull: "unknown")],
+                [PostgresLabel("relname", "pg_catalog.split_part(query, '.', 2)", whenNull: "unknown")],
                 [
                     PostgresValue(
                         .gauge(
                             "pg_stat_activity_autovacuum_timestamp_seconds",
-                            "Start timestamp of the vacuum process in seconds"), "date_part('epoch', xact_start)")
+                            "Start timestamp of the vacuum process in seconds"),
+                        "pg_catalog.date_part('epoch', xact_start)")
                 ])))
 }

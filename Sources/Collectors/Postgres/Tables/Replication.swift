@@ -2,13 +2,13 @@ import Metrics
 
 extension PostgresCollector {
     private static let walPosition =
-        "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_lsn() END"
+        "CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_receive_lsn() ELSE pg_catalog.pg_current_wal_lsn() END"
 
     static let replicationSlots = PostgresCollector(
         "replication_slots", on: true,
         PostgresTable(
             from: PostgresSQL(
-                stringLiteral: "pg_replication_slots, (SELECT \(walPosition) AS lsn OFFSET 0) AS position"),
+                stringLiteral: "pg_catalog.pg_replication_slots, (SELECT \(walPosition) AS lsn OFFSET 0) AS position"),
             PostgresSeries(
                 [PostgresLabel("slot_name"), PostgresLabel("database")],
                 [
@@ -17,7 +17,7 @@ extension PostgresCollector {
                         whenNull: .omitted),
                     PostgresValue(
                         .gauge("pg_replication_slots_pg_wal_lsn_diff", "Replication lag in bytes"),
-                        "pg_wal_lsn_diff(lsn, restart_lsn)", whenNull: .omitted),
+                        "pg_catalog.pg_wal_lsn_diff(lsn, restart_lsn)", whenNull: .omitted),
                     PostgresValue(
                         Metric(
                             "pg_replication_slots_pg_xlog_location_diff", .untyped,
@@ -61,7 +61,7 @@ extension PostgresCollector {
         PostgresTable(
             from: PostgresSQL(
                 stringLiteral: """
-                    pg_stat_replication r LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid \
+                    pg_catalog.pg_stat_replication r LEFT JOIN pg_catalog.pg_replication_slots s ON s.active_pid = r.pid \
                     CROSS JOIN (SELECT \(walPosition) AS lsn OFFSET 0) AS position
                     """),
             PostgresSeries(
@@ -81,11 +81,12 @@ extension PostgresCollector {
                     PostgresValue(
                         Metric(
                             "pg_stat_replication_reply_time", .untyped, "Unknown metric from pg_stat_replication"),
-                        "date_part('epoch', reply_time)", whenNull: .omitted, .wholeSeconds),
+                        "pg_catalog.date_part('epoch', reply_time)", whenNull: .omitted, .wholeSeconds),
                 ])))
 
     private static let clientLabels = [
-        PostgresLabel("application_name"), PostgresLabel("client_addr", "host(client_addr)"), PostgresLabel("state"),
+        PostgresLabel("application_name"), PostgresLabel("client_addr", "pg_catalog.host(client_addr)"),
+        PostgresLabel("state"),
     ]
 
     private static let walBytes = PostgresValue(
@@ -94,14 +95,14 @@ extension PostgresCollector {
 
     private static let walDifference = PostgresValue(
         .gauge("pg_stat_replication_pg_wal_lsn_diff", "Lag in bytes between master and slave"),
-        "pg_wal_lsn_diff(lsn, replay_lsn)", whenNull: .omitted)
+        "pg_catalog.pg_wal_lsn_diff(lsn, replay_lsn)", whenNull: .omitted)
 
     static let walReceiver = PostgresCollector(
         "stat_wal_receiver", on: false,
         PostgresTable(
             from: """
                 (SELECT *, trim(both '''' from substring(conninfo from 'host=([^ ]*)')) AS upstream_host \
-                FROM pg_stat_wal_receiver) AS receiver WHERE upstream_host IS NOT NULL AND slot_name IS NOT NULL
+                FROM pg_catalog.pg_stat_wal_receiver) AS receiver WHERE upstream_host IS NOT NULL AND slot_name IS NOT NULL
                 """,
             PostgresSeries(
                 [PostgresLabel("upstream_host"), PostgresLabel("slot_name"), PostgresLabel("status")],
@@ -123,11 +124,11 @@ extension PostgresCollector {
                         "Timeline number of last write-ahead log location received and flushed to disk", "received_tli"),
                     receiver(
                         "last_msg_send_time", .counter, "Send time of last message received from origin WAL sender",
-                        "date_part('epoch', last_msg_send_time)"),
+                        "pg_catalog.date_part('epoch', last_msg_send_time)"),
                     receiver(
                         "last_msg_receipt_time", .counter,
                         "Send time of last message received from origin WAL sender",
-                        "date_part('epoch', last_msg_receipt_time)"),
+                        "pg_catalog.date_part('epoch', last_msg_receipt_time)"),
                     receiver(
                         "latest_end_lsn", .counter,
                         "Last write-ahead log location reported to origin WAL sender as integer",
@@ -135,7 +136,7 @@ extension PostgresCollector {
                     receiver(
                         "latest_end_time", .counter,
                         "Time of last write-ahead log location reported to origin WAL sender",
-                        "date_part('epoch', latest_end_time)"),
+                        "pg_catalog.date_part('epoch', latest_end_time)"),
                     receiver(
                         "upstream_node", .gauge, "Node ID of the upstream node",
                         "substring(slot_name from 'repmgr_slot_([0-9]*)')"),
