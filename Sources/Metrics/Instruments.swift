@@ -57,6 +57,23 @@ public protocol Instrument: Sendable {
     func read() -> Family
 }
 
+/// A number that somebody else keeps.
+public struct Reading: Instrument {
+    private let metric: Metric
+    private let value: @Sendable () -> Double
+
+    /// - Parameter value: of the moment; from any thread, and without waiting.
+    public init(_ metric: Metric, _ value: @escaping @Sendable () -> Double) {
+        (self.metric, self.value) = (metric, value)
+    }
+
+    public func read() -> Family {
+        var family = Family(metric)
+        family.samples.append(Sample(.none, value()))
+        return family
+    }
+}
+
 /// The members of one metric, one for each set of label values, made when first asked for and kept.
 public final class InstrumentFamily<Member: Sendable>: Sendable {
     public let metric: Metric

@@ -4,6 +4,7 @@ import Network
 import Operations
 import Runtime
 import Serving
+import Synchronization
 
 /// The Redis proxy: a listener, its loop, and whoever answers.
 public final class RedisProxy: Sendable {
@@ -16,6 +17,9 @@ public final class RedisProxy: Sendable {
     private let keeping: Task<Void, Never>?
     private let writeBehind: WriteBehind?
     private let hotKeys: HotKeys?
+    /// Who answers without a Redis.
+    private let memoryDoor: MemoryDoor?
+    private let limit: ClientLimit?
     /// What the cache counts, for the registry.
     public let sources: [any MetricSource]
     /// The commands that lately took longest.
@@ -28,6 +32,7 @@ public final class RedisProxy: Sendable {
     /// To be added to the registry.
     public var instruments: [any Instrument] {
         metrics.instruments + access.instruments + (writeBehind?.instruments ?? [])
+            + (limit.map { ClientLimitMetrics($0, proxy: "redis_proxy").instruments } ?? [])
     }
 
     /// What the commands are counted as among the service's operations: one for each family.
@@ -50,7 +55,7 @@ public final class RedisProxy: Sendable {
         operations: OperationRecorder?
     ) throws {
         (self.features, self.cache) = (features, cache)
-        access = entrances.access
+        (access, limit, memoryDoor) = (entrances.access, entrances.entrances.limit, nil)
         let shared = SharedParts(
             metrics: metrics, features: features, slowCommands: slowCommands, operations: operations, access: access)
         let relay = Relay(loop, options, shared)
@@ -81,14 +86,24 @@ public final class RedisProxy: Sendable {
     /// With a Redis in memory. Throws when the address cannot be listened on.
     public init(_ entrances: ProxyEntrances, memory: MemoryRedis) throws {
         features = Features()
-        access = entrances.access
+        (access, limit) = (entrances.access, entrances.entrances.limit)
         (relay, cache, keeping, hotKeys, sources, writeBehind) = (nil, nil, nil, nil, [], nil)
         let door = MemoryDoor(memory, metrics, Lobby(access, on: loop))
+        memoryDoor = door
         listeners = try EntranceListeners(entrances.entrances, on: loop) { door.accept($0) }
     }
 
     /// Reads the files of TLS again, for use once everything else is found to be in order. Nil without TLS.
     public func readCertificate() throws(TLSError) -> TLSServer.Fresh? { try listeners.readCertificate() }
+
+    /// Other users, and other rules for clients, from now on. Clients of users that there are no more are sent away.
+    public func use(_ rights: ClientRights) {
+        access.use(rights)
+        loop.post { [relay, memoryDoor] in
+            relay?.dropRevoked()
+            memoryDoor?.dropRevoked()
+        }
+    }
 
     /// Whether replies of Redis are kept here, which is so behind a proxy in front of a Redis.
     public var hasLocalLevel: Bool { cache != nil }
@@ -118,11 +133,22 @@ public final class RedisProxy: Sendable {
         return writeBehind
     }
 
-    /// Takes no more writes before Redis has them, and brings it those that are pending.
+    /// Accepts nobody any more, lets clients go once what they have sent is answered, takes no more writes before Redis has
+    /// them, and brings it those that are pending.
     ///
     /// - Returns: how many are left in the log for the next start.
     public func drain(by deadline: Deadline) async -> Int {
-        await writeBehind?.stop(by: deadline) ?? 0
+        listeners.stop()
+        async let left = writeBehind?.stop(by: deadline) ?? 0
+        await withCheckedContinuation { continuation in
+            let gone = Gone(continuation)
+            loop.post { [loop, relay, memoryDoor] in
+                relay?.drain(gone.tell)
+                memoryDoor?.drain(gone.tell)
+                loop.after(milliseconds: deadline.remaining.milliseconds, gone.tell)
+            }
+        }
+        return await left
     }
 
     /// Accepts nobody any more, and ends the loop; clients see their connections close with the process.
@@ -135,6 +161,15 @@ public final class RedisProxy: Sendable {
     }
 }
 
+/// Tells once that all clients have gone, or that there is no more time to wait for them.
+private final class Gone: Sendable {
+    private let waiting: Mutex<CheckedContinuation<Void, Never>?>
+
+    init(_ waiting: CheckedContinuation<Void, Never>) { self.waiting = Mutex(waiting) }
+
+    @Sendable func tell() { waiting.withLock { $0.take() }?.resume() }
+}
+
 /// Lets clients in to the Redis in memory. For the loop's thread.
 private final class MemoryDoor: @unchecked Sendable {
     private let redis: MemoryRedis
@@ -142,6 +177,8 @@ private final class MemoryDoor: @unchecked Sendable {
     private let lobby: Lobby
     private var sessions: [ObjectIdentifier: MemorySession] = [:]
     private var accepted = 0
+    /// Who waits until everybody has gone.
+    private var drained: (() -> Void)?
 
     init(_ redis: MemoryRedis, _ metrics: RedisProxyMetrics, _ lobby: Lobby) {
         self.redis = redis
@@ -156,9 +193,25 @@ private final class MemoryDoor: @unchecked Sendable {
         let session = MemorySession(client, redis, admission, id: accepted) { [unowned self] session in
             sessions[ObjectIdentifier(session)] = nil
             metrics.clients.set(Double(sessions.count))
+            noteGone()
         }
         sessions[ObjectIdentifier(session)] = session
         metrics.clients.set(Double(sessions.count))
         client.owner = session
+    }
+
+    /// Lets those who are in go once they have their replies.
+    func drain(_ done: @escaping () -> Void) {
+        drained = done
+        for session in Array(sessions.values) { session.drain() }
+        noteGone()
+    }
+
+    func dropRevoked() { for session in Array(sessions.values) { session.dropIfRevoked() } }
+
+    private func noteGone() {
+        guard sessions.isEmpty, let drained else { return }
+        self.drained = nil
+        drained()
     }
 }

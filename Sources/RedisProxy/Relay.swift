@@ -39,6 +39,8 @@ final class Relay: @unchecked Sendable {
     private var rights: RightsWatch?
     private var sessions: [ObjectIdentifier: RelaySession] = [:]
     private var accepted = 0
+    /// Who waits until everybody has gone.
+    private var drained: (() -> Void)?
 
     init(_ loop: EventLoop, _ options: RelayOptions, _ shared: SharedParts) {
         self.loop = loop
@@ -123,11 +125,32 @@ final class Relay: @unchecked Sendable {
         client.owner = session
     }
 
+    /// Lets nobody in any more, and lets those who are in go once they have their replies.
+    ///
+    /// - Parameter done: called once, when nobody is left.
+    func drain(_ done: @escaping () -> Void) {
+        drained = done
+        for session in Array(sessions.values) { session.drain() }
+        noteGone()
+    }
+
+    /// Sends those away whose user there is no more, as Redis does.
+    func dropRevoked() {
+        for session in Array(sessions.values) where session.admission.isRevoked { session.client.close() }
+    }
+
+    private func noteGone() {
+        guard sessions.isEmpty, let drained else { return }
+        self.drained = nil
+        drained()
+    }
+
     var hasClients: Bool { !sessions.isEmpty }
 
     func forget(_ session: RelaySession) {
         guard sessions.removeValue(forKey: ObjectIdentifier(session)) != nil else { return }
         metrics.clients.move(by: -1)
+        noteGone()
     }
 
     /// Clients that were held back because of an upstream go on.

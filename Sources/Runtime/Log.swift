@@ -3,8 +3,10 @@ import Synchronization
 
 /// Lines of logfmt on stderr: `ts=… level=… msg="…" key=value`.
 ///
-/// One call is one `write(2)`, so lines of several threads never mix. Callers keep passwords out of what they pass;
-/// `Redaction` helps with connection strings.
+/// Lines of several threads never mix, and no call waits: what stderr does not take at once is kept, 256 KiB of it, and
+/// written when it does; lines beyond that are dropped and counted. The same line is written at most once a second, and
+/// says afterwards how often it was held back. Callers keep passwords out of what they pass; `Redaction` helps with
+/// connection strings.
 public enum Log {
     public enum Level: Int, Sendable, Comparable, CaseIterable {
         case debug, info, warn, error
@@ -41,16 +43,32 @@ public enum Log {
 
     private static func write(_ level: Level, _ message: () -> String, _ fields: KeyValuePairs<String, String>) {
         guard level.rawValue >= threshold.load(ordering: .relaxed) else { return }
-        var line: [UInt8] = []
-        line.append(contentsOf: "ts=\(timestamp()) level=\(level.name) msg=".utf8)
-        line.append(logfmt: message())
+        var text: [UInt8] = []
+        text.append(contentsOf: "level=\(level.name) msg=".utf8)
+        text.append(logfmt: message())
         for (key, value) in fields {
-            line.append(contentsOf: " \(key)=".utf8)
-            line.append(logfmt: value)
+            text.append(contentsOf: " \(key)=".utf8)
+            text.append(logfmt: value)
         }
-        line.append(UInt8(ascii: "\n"))
-        // There is nowhere left to report that stderr is gone.
-        _ = line.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        for line in repetitions.withLock({ $0.lines(for: text, nowNs: MonotonicClock.nowNs) }) {
+            LogOutlet.standardError.write(Array("ts=\(timestamp()) ".utf8) + line + [UInt8(ascii: "\n")])
+        }
+    }
+
+    private static let repetitions = Mutex(LogRepetitions())
+
+    /// Lines that were dropped because stderr took none.
+    public static var dropped: Int { LogOutlet.standardError.dropped }
+
+    /// Lines that were held back because they had been written within the second.
+    public static var repeated: Int { repetitions.withLock { $0.heldBack } }
+
+    /// Waits until what is kept is written, at most so long: before the process ends.
+    public static func flush(within patience: Duration) {
+        for line in repetitions.withLock({ $0.overdue() }) {
+            LogOutlet.standardError.write(Array("ts=\(timestamp()) ".utf8) + line + [UInt8(ascii: "\n")])
+        }
+        LogOutlet.standardError.flush(by: .after(patience))
     }
 
     private static func timestamp() -> String {

@@ -9,6 +9,8 @@ public struct Entrances: Sendable {
     public let tls: TLSServer?
     /// Nil for none.
     public let unixSocket: UnixSocket?
+    /// How many clients there may be at once, of all entrances together; nil for as many as there are descriptors.
+    public let limit: ClientLimit?
 
     public struct UnixSocket: Sendable, Equatable {
         public let path: String
@@ -17,8 +19,10 @@ public struct Entrances: Sendable {
         public init(path: String, mode: FileMode) { (self.path, self.mode) = (path, mode) }
     }
 
-    public init(address: ListenAddress?, tls: TLSServer? = nil, unixSocket: UnixSocket? = nil) {
-        (self.address, self.tls, self.unixSocket) = (address, tls, unixSocket)
+    public init(
+        address: ListenAddress?, tls: TLSServer? = nil, unixSocket: UnixSocket? = nil, limit: ClientLimit? = nil
+    ) {
+        (self.address, self.tls, self.unixSocket, self.limit) = (address, tls, unixSocket, limit)
     }
 }
 
@@ -39,9 +43,12 @@ public final class EntranceListeners: Sendable {
     ) throws {
         tls = entrances.tls
         let atOnce = negotiatesTLS ? nil : entrances.tls
-        tcp = try entrances.address.map { try StreamListener($0, tls: atOnce, on: loop, accepted: accepted) }
+        tcp = try entrances.address.map {
+            try StreamListener($0, tls: atOnce, limit: entrances.limit, on: loop, accepted: accepted)
+        }
         unix = try entrances.unixSocket.map {
-            try UnixListener(path: $0.path, mode: $0.mode.bits, on: loop, accepted: accepted)
+            try UnixListener(
+                path: $0.path, mode: $0.mode.bits, limit: entrances.limit, on: loop, accepted: accepted)
         }
     }
 

@@ -19,19 +19,23 @@ public final class WaitingRoom {
     private var isWatching = false
 
     private static let patienceMs = 10_000
-    private static let mostGuests = 512
+    private let most: Int
 
     /// - Parameters:
     ///   - waiting: moves by one with each who waits.
+    ///   - clients: how many there may be at once: strangers take at most half of their places, and at most 512.
     ///   - turnedAway: told of each who had to go; its connection closes.
-    public init(on loop: EventLoop, waiting: Gauge, turnedAway: @escaping (Reason) -> Void) {
+    public init(
+        on loop: EventLoop, waiting: Gauge, clients: Int = 1024, turnedAway: @escaping (Reason) -> Void
+    ) {
+        most = min(512, max(1, clients / 2))
         (self.loop, self.waiting, self.turnedAway) = (loop, waiting, turnedAway)
     }
 
     /// Until `leave`, at most ten seconds. Who waits already keeps its time.
     public func wait(_ client: StreamConnection) {
         guard guests[ObjectIdentifier(client)] == nil else { return }
-        if guests.count >= Self.mostGuests, let oldest = guests.values.min(by: { $0.untilMs < $1.untilMs }) {
+        if guests.count >= most, let oldest = guests.values.min(by: { $0.untilMs < $1.untilMs }) {
             turnedAway(.crowded)
             remove(oldest.client)
         }

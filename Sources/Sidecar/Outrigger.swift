@@ -11,7 +11,9 @@ enum Outrigger {
         Memory.limitArenas()
         let invocation = Invocation(arguments: Array(CommandLine.arguments.dropFirst()))
         do {
-            exit(try await Command.run(invocation))
+            let status = try await Command.run(invocation)
+            Log.flush(within: .seconds(1))
+            exit(status)
         } catch let error as SettingsError {
             complain("\(error)")
             exit(2)
@@ -24,7 +26,10 @@ enum Outrigger {
         }
     }
 
-    private static func complain(_ problem: String) { writeError("outrigger: \(problem)\n") }
+    private static func complain(_ problem: String) {
+        Log.flush(within: .seconds(1))
+        writeError("outrigger: \(problem)\n")
+    }
 }
 
 /// A command line that asks for something that does not exist.

@@ -28,7 +28,21 @@ struct OwnMetrics: Sendable {
                 "When the configuration was last read successfully, in seconds since 1970."))
         let ready = GaugeFamily(.gauge("outrigger_ready", "Whether every listener is open."))
         (isReady, reloadSuccess, reloadTime) = (ready.with([]), success.with([]), time.with([]))
-        instruments = InstrumentSource("outrigger", [build, success, time, ready, duplicates, waiting])
+        instruments = InstrumentSource(
+            "outrigger", [build, success, time, ready, duplicates, waiting] + Self.logReadings)
+    }
+
+    private static var logReadings: [any Instrument] {
+        [
+            Reading(
+                .counter("outrigger_log_lines_dropped_total", "Lines of the log dropped because stderr took none.")
+            ) { Double(Log.dropped) },
+            Reading(
+                .counter(
+                    "outrigger_log_lines_repeated_total",
+                    "Lines of the log held back because they had been written within the second.")
+            ) { Double(Log.repeated) },
+        ]
     }
 
     /// - Parameter settings: those whose change waits for the next start.

@@ -15,6 +15,7 @@ actor Sidecar {
     private let own: OwnMetrics
     private let web: WebPart
     private let parts: [any Part]
+    private var grace: Duration
     /// The reload that was asked for last.
     private var lastReload: Task<ReloadResult, Never>?
     /// The same while it has not begun to read.
@@ -29,6 +30,7 @@ actor Sidecar {
         self.load = load
         let configuration = try load()
         inForce = configuration.values
+        grace = configuration.shutdownGrace
         Log.setLevel(configuration.log)
         own = OwnMetrics()
         let registry = Registry(configuration.collect.registry)
@@ -36,7 +38,9 @@ actor Sidecar {
         own.instruments.add(registry.namesRefused)
         surroundings = Surroundings(
             registry: registry, operations: OperationRecorder(configuration.operations),
-            duplicates: own.duplicates.with([]))
+            duplicates: own.duplicates.with([]),
+            descriptors: DescriptorBudget(
+                limit: Descriptors.raiseLimit(), listeners: configuration.carrying.count { $0.listens } + 1))
         web = WebPart(configuration, surroundings)
         // The web comes last: it serves the pages of those before it.
         var parts: [any Part] = [
@@ -73,6 +77,7 @@ actor Sidecar {
 
     /// Starts everything.
     func listen() async throws {
+        await openTimers()
         for part in parts {
             if part.name == web.name { web.use(router()) }
             try await part.start()
@@ -93,13 +98,34 @@ actor Sidecar {
     /// Where the web listener really listens.
     var addresses: [ListenAddress] { web.addresses }
 
+    /// Has the clocks' descriptors opened that waiting tasks need: libdispatch opens each at its first use, and ends the
+    /// process when it cannot.
+    private func openTimers() async {
+        try? await Task.sleep(for: .nanoseconds(1), clock: .continuous)
+        try? await Task.sleep(for: .nanoseconds(1), clock: .suspending)
+        try? await Task.sleep(nanoseconds: 1)
+    }
+
+    /// Answers what is under way and ends all parts; where that takes longer than `shutdown.grace`, the process ends anyway.
     func stop() async {
         own.isReady.set(0)
-        let deadline = Deadline.after(.seconds(10))
+        let deadline = Deadline.after(grace)
+        let late = Latecomers(parts.map(\.name))
+        late.endTheProcess(at: deadline)
+        // The last tenth is for what follows.
+        let drained = Deadline(deadline.instant - grace / 10)
         await withTaskGroup(of: Void.self) { group in
-            for part in parts { group.addTask { await part.drain(by: deadline) } }
+            for part in parts { group.addTask { await part.drain(by: drained) } }
         }
-        for part in parts.reversed() { await part.stop() }
+        await withTaskGroup(of: Void.self) { group in
+            for part in parts {
+                group.addTask {
+                    await part.stop()
+                    late.ended(part.name)
+                }
+            }
+        }
+        late.allEnded()
     }
 
     // MARK: Reloading
@@ -124,6 +150,7 @@ actor Sidecar {
             for part in parts { reloads.append(try await part.prepare(fresh)) }
             for reload in reloads { await reload.apply() }
             Log.setLevel(fresh.log)
+            grace = fresh.shutdownGrace
             surroundings.registry.use(fresh.collect.registry)
             surroundings.registry.replaceSources(sources)
             web.use(router())
@@ -143,7 +170,7 @@ actor Sidecar {
     ///
     /// - Returns: the settings whose change waits for the next start.
     private func settle(_ fresh: SettingValues) -> [String] {
-        let live = parts.flatMap(\.liveSettings) + ["log", "collect.min_age", "collect.series_limit"]
+        let live = parts.flatMap(\.liveSettings) + ["log", "shutdown", "collect.min_age", "collect.series_limit"]
         func isLive(_ name: String) -> Bool {
             live.contains { name == $0 || name.hasPrefix($0 + ".") || name.hasPrefix($0 + "[") }
         }

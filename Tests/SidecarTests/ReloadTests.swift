@@ -1,4 +1,5 @@
 import LocalServers
+import RedisTesting
 import Runtime
 import Testing
 
@@ -76,6 +77,25 @@ import Testing
         // What the latest page had to drop stands on the next.
         _ = try await outrigger.get("/metrics")
         #expect(try await !outrigger.get("/metrics").body.contains("\noutrigger_ready "))
+        await outrigger.stop()
+    }
+
+    @Test func aUserThatIsRemovedIsSentAwayAndNotLetInAgain() async throws {
+        let port = FreePort.next()
+        func users(_ names: String...) -> String {
+            let list = names.map { "{name: \($0), password: secret}" }.joined(separator: ", ")
+            return
+                "redis_proxy: {listen_address: '127.0.0.1:\(port)', require_auth: true, users: [\(list)]}\n"
+        }
+        let outrigger = try await RunningOutrigger.start(yaml: users("ann", "bob"))
+        let (ann, bob) = (try RawClient(port: port), try RawClient(port: port))
+        #expect(try ann.ask("AUTH", "ann", "secret") == "+OK\r\n")
+        #expect(try bob.ask("AUTH", "bob", "secret") == "+OK\r\n")
+        #expect(try await reload(outrigger, users("ann", "eve")).body == "")
+        #expect(try bob.readToEnd() == [])
+        #expect(try ann.ask("PING") == "+PONG\r\n")
+        #expect(try RawClient(port: port).ask("AUTH", "bob", "secret").hasPrefix("-WRONGPASS"))
+        #expect(try RawClient(port: port).ask("AUTH", "eve", "secret") == "+OK\r\n")
         await outrigger.stop()
     }
 }

@@ -27,9 +27,11 @@ final class RunningOutrigger: Sendable {
 
     /// Starts `outrigger serve` and waits until it is ready.
     ///
-    /// - Parameter yaml: configuration, written to a file.
+    /// - Parameters:
+    ///   - yaml: configuration, written to a file.
+    ///   - wrapper: a command that starts it, such as `prlimit --nofile=64:64`.
     static func start(
-        _ arguments: [String] = [], yaml: String? = nil, environment: [String: String] = [:]
+        _ arguments: [String] = [], yaml: String? = nil, environment: [String: String] = [:], wrapper: [String] = []
     ) async throws -> RunningOutrigger {
         let folder = try TemporaryFolder("outrigger-test")
         let port = FreePort.next()
@@ -38,8 +40,10 @@ final class RunningOutrigger: Sendable {
             try Files.write(yaml, to: folder.path + "/outrigger.yml")
             words += ["--config", folder.path + "/outrigger.yml"]
         }
+        let command = wrapper + [binary] + words
         let server = try await LocalServer.start(
-            binary, words, folder: folder, port: port, environment: environment, patience: .seconds(20)
+            command[0], Array(command.dropFirst()), folder: folder, port: port, environment: environment,
+            patience: .seconds(20)
         ) { FreePort.isOpen(port) }
         return RunningOutrigger(process: server.process, folder: folder, port: port)
     }

@@ -57,6 +57,8 @@ public final class StreamConnection: LoopHandler {
     private var isBroken = false
     /// Until the connection stands: where else to try.
     private var attempts: StreamAddress.Attempts?
+    /// Among the clients of a listener, while it is open.
+    var place: ClientLimit.Place?
 
     /// Buffers that are larger are given back once they are empty.
     private static let keptBytes = 4 << 10
@@ -169,7 +171,7 @@ public final class StreamConnection: LoopHandler {
         }
         loop.remove(descriptor)
         Glibc.close(descriptor)
-        descriptor = -1
+        (descriptor, place) = (-1, nil)
         (input, output, sent) = ([], [], 0)
         owner?.closed(self)
         owner = nil

@@ -33,16 +33,17 @@ public final class UnixListener: Sendable {
     ///
     /// - Parameters:
     ///   - mode: of the file: who may write to it may connect.
+    ///   - limit: nil for no limit but that of descriptors.
     ///   - accepted: called on the loop's thread.
     public init(
-        path: String, mode: mode_t = 0o700, on loop: EventLoop,
+        path: String, mode: mode_t = 0o700, limit: ClientLimit? = nil, on loop: EventLoop,
         accepted: @escaping @Sendable (StreamConnection) -> Void
     ) throws(Failure) {
         guard let place = SocketPath(path) else { throw .badPath(SocketPath.problem(of: path)) }
         let descriptor = try Self.listen(place, mode)
         self.path = path
         file = FileIdentity(of: path) ?? FileIdentity(device: 0, inode: 0)
-        door = StreamDoor(descriptor, path, nil, on: loop, accepted)
+        door = StreamDoor(descriptor, path, nil, limit, on: loop, accepted)
     }
 
     /// Accepts no more, and removes the file. Connections stay.

@@ -58,10 +58,17 @@ public struct AccessSettings: Sendable {
     /// Whether there is anything that clients could connect to.
     public var hasEntrance: Bool { address != nil || unixSocket != nil }
 
+    /// What a running proxy can take over.
+    public var rights: ClientRights { ClientRights(rule: rule, users: users) }
+
     /// Reads the files of TLS.
-    public func makeEntrances() throws(TLSError) -> ProxyEntrances {
-        ProxyEntrances(
-            entrances: Entrances(address: address, tls: try tls?.make(), unixSocket: unixSocket),
-            access: ProxyAccess(rule, users, hasRedis: hasRedis))
+    ///
+    /// - Parameter clients: how many there may be at once.
+    public func makeEntrances(clients: Int = 10_000) throws(TLSError) -> ProxyEntrances {
+        // Redis' own words.
+        let limit = ClientLimit(clients, refusal: Array("-ERR max number of clients reached\r\n".utf8))
+        return ProxyEntrances(
+            entrances: Entrances(address: address, tls: try tls?.make(), unixSocket: unixSocket, limit: limit),
+            access: ProxyAccess(rule, users, hasRedis: hasRedis, mostClients: clients))
     }
 }

@@ -19,6 +19,9 @@ struct ClientAdmission {
 
     var mustAuthenticate: Bool { if case .mustAuthenticate = access { true } else { false } }
 
+    /// Whether it came in as a user that there is no more.
+    var isRevoked: Bool { if case .authenticated(let user) = access { !lobby.door.stillKnows(user) } else { false } }
+
     /// Whether it may use a command now.
     ///
     /// - Parameter verb: the command's first word.

@@ -9,7 +9,9 @@ final class Lobby {
 
     init(_ door: ProxyAccess, on loop: EventLoop) {
         self.door = door
-        room = WaitingRoom(on: loop, waiting: door.waiting) { door.turnedAway($0 == .late ? .late : .crowded) }
+        room = WaitingRoom(on: loop, waiting: door.waiting, clients: door.mostClients) {
+            door.turnedAway($0 == .late ? .late : .crowded)
+        }
     }
 
     /// - Returns: nil for a client that was sent away.

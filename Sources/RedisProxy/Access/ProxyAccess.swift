@@ -6,8 +6,7 @@ import Synchronization
 
 /// Lets clients in to the Redis proxy, and judges what they give with `AUTH`. Shared by all loops.
 public final class ProxyAccess: Sendable {
-    private let rule: AccessRule
-    private let users: ProxyUsers
+    private let current: Mutex<ClientRights>
     private let hasRedis: Bool
     private let throttle: Mutex<AuthThrottle>
     private let failures = CounterFamily(
@@ -45,21 +44,35 @@ public final class ProxyAccess: Sendable {
         Are you sure your configuration is correct?
         """
 
+    /// Clients there may be at once.
+    let mostClients: Int
+
     /// - Parameter hasRedis: there is one behind, which judges where the proxy has no users.
     init(
-        _ rule: AccessRule, _ users: ProxyUsers, hasRedis: Bool = false, throttle: AuthThrottle = AuthThrottle()
+        _ rule: AccessRule, _ users: ProxyUsers, hasRedis: Bool = false, mostClients: Int = 10_000,
+        throttle: AuthThrottle = AuthThrottle()
     ) {
-        self.rule = rule
-        self.users = users
+        current = Mutex(ClientRights(rule: rule, users: users))
         self.hasRedis = hasRedis
+        self.mostClients = mostClients
         waiting = waitingFamily.with([])
         self.throttle = Mutex(throttle)
         for reason in Reason.allCases { failures.with([reason.rawValue]).add(0) }
     }
 
+    /// Who may come in from now on. Those who are in stay until somebody asks `stillKnows`.
+    func use(_ rights: ClientRights) { current.withLock { $0 = rights } }
+
+    /// Whether a client that came in as this user would be let in today.
+    func stillKnows(_ user: [UInt8]) -> Bool {
+        let rights = current.withLock { $0 }
+        return rights.rule.judge == .redis || rights.users.isEmpty || rights.users.have(user)
+    }
+
     /// What becomes of a client that connects, and again after `RESET`.
     public func admit(_ peer: StreamPeer, usesTLS: Bool) -> Admission {
-        switch rule.demand(of: peer, usesTLS: usesTLS, hasUsers: !users.isEmpty) {
+        let rights = current.withLock { $0 }
+        switch rights.rule.demand(of: peer, usesTLS: usesTLS, hasUsers: !rights.users.isEmpty) {
         case .nothing: return .admitted(.free)
         case .password: return .admitted(.mustAuthenticate)
         case .refusal(let reply):
@@ -77,11 +90,12 @@ public final class ProxyAccess: Sendable {
             let seconds = max(1, Int(pause.seconds.rounded(.up)))
             return .refused("ERR too many wrong passwords from your address, try again in \(seconds) seconds")
         }
-        guard rule.judge == .users else { return .askRedis }
+        let rights = current.withLock { $0 }
+        guard rights.rule.judge == .users else { return .askRedis }
         let name = user ?? ProxyUsers.standard
-        guard !users.isEmpty else { return hasRedis ? .askRedis : judgeWithoutUsers(user) }
+        guard !rights.users.isEmpty else { return hasRedis ? .askRedis : judgeWithoutUsers(user) }
         let digest = SHA256(of: password)
-        guard users.know(name, password: digest) else {
+        guard rights.users.know(name, password: digest) else {
             note(digest, of: name, from: peer, at: now)
             return .refused(Self.wrong)
         }

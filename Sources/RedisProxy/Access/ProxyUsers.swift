@@ -40,6 +40,8 @@ public struct ProxyUsers: Sendable {
         return isEqual && known != nil
     }
 
+    func have(_ name: [UInt8]) -> Bool { passwords[name] != nil }
+
     private static func password(_ item: SettingsItem) throws(SettingsError) -> SHA256 {
         let plain: String? = try item.read("password", "The password.")
         let file: String? = try item.read("password_file", "A file that holds the password.")
@@ -70,4 +72,10 @@ public struct ProxyUsers: Sendable {
             throw item.failure("password_file", "\(error)")
         }
     }
+}
+
+/// Who may use the Redis proxy, and what is asked of them. A reload replaces it.
+public struct ClientRights: Sendable {
+    let rule: AccessRule
+    let users: ProxyUsers
 }

@@ -53,6 +53,14 @@ final class MemorySession: StreamOwner {
         advance()
     }
 
+    func dropIfRevoked() { if admission.isRevoked { client.close() } }
+
+    /// Takes no more commands, and closes once the replies have left.
+    func drain() {
+        client.pause()
+        client.closeWhenSent()
+    }
+
     private func advance() {
         client.takeInput { input in
             var taken = 0

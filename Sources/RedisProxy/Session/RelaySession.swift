@@ -513,6 +513,17 @@ final class RelaySession: StreamOwner {
         answer(number, reply.span)
     }
 
+    /// Takes no more commands, and closes once those under way are answered and their replies have left. Whoever waits for
+    /// others is not waited for: nothing was carried out for it.
+    func drain() {
+        guard client.isOpen else { return }
+        if isWaiting { return client.close() }
+        client.pause()
+        // Redis answers what it was sent, and then closes.
+        if let own { return own.clientEnded() }
+        endWhenAnswered()
+    }
+
     /// Nothing more is read; the connection closes after the last reply.
     func endWhenAnswered() {
         isEnding = true

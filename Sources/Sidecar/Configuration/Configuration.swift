@@ -12,6 +12,8 @@ struct Configuration {
     let web: Web
     let collect: Collect
     let log: Log.Level
+    /// How long ending may take.
+    let shutdownGrace: Duration
     let compatAliases: Bool
     let targets: Targets
     let probes: Probes
@@ -43,6 +45,10 @@ struct Configuration {
         web = try Web(settings)
         collect = try Collect(settings)
         log = try LogLevel.read(settings)
+        shutdownGrace = try settings.read(
+            "shutdown.grace", default: .seconds(10),
+            "How long ending may take: what is under way is answered, and then it ends whatever happens.",
+            in: .milliseconds(100)...(.seconds(3600)))
         compatAliases = try settings.read(
             "compat.aliases", default: false,
             "Serve the metric names, labels and series of older exporters beside the current ones.")

@@ -15,6 +15,7 @@ struct RedisProxySettings: CarryingSettings {
     private let topology: TopologySettings
     private let redisTLS: TLSClientSettings
     private let memoryBytes: Int
+    private let maxClients: Int
     private let touchEvery: Int
     private let aclInterval: Duration
     private let cache: CacheConfiguration
@@ -33,6 +34,10 @@ struct RedisProxySettings: CarryingSettings {
         topology = try TopologySettings(settings)
         let hasRedis = redis != nil || topology.isFound
         redisAccess = try AccessSettings(settings, listeningOn: listen, hasRedis: hasRedis)
+        maxClients = try settings.read(
+            "redis_proxy.max_clients", default: 10_000,
+            "Clients of the Redis proxy that may be connected at once; fewer where there are not enough descriptors.",
+            in: 1...1_000_000)
         memoryBytes = try settings.read(
             "redis_proxy.memory_bytes", default: ByteCount(64 << 20),
             "Without a Redis behind it, or while it is gone, the proxy is a small one itself and holds so much.",
@@ -83,15 +88,22 @@ struct RedisProxySettings: CarryingSettings {
         }
     }
 
+    var listens: Bool { redisAccess.hasEntrance }
     var operationNames: [String] { redisAccess.hasEntrance ? RedisProxy.operationNames : [] }
+
+    /// What of the changes `redis.url` and the like may bring needs a restart.
+    func standsElsewhere(than other: RedisProxySettings) -> Bool {
+        redis != other.redis || stateFolder != other.stateFolder
+    }
 
     func makePart(_ surroundings: Surroundings) -> (any Part)? {
         redisAccess.hasEntrance ? RedisProxyPart(self, surroundings) : nil
     }
 
     /// Starts the Redis proxy. Looks the Redis' name up, which blocks, and reads the files of TLS.
-    func start(_ operations: OperationRecorder) throws -> RedisProxy {
-        let entrances = try redisAccess.makeEntrances()
+    func start(_ surroundings: Surroundings) throws -> RedisProxy {
+        let entrances = try redisAccess.makeEntrances(
+            clients: surroundings.descriptors.clients(of: "redis_proxy.max_clients", atMost: maxClients))
         var limits = MemoryRedis.Limits()
         limits.bytes = memoryBytes
         guard let place = try place else {
@@ -100,7 +112,7 @@ struct RedisProxySettings: CarryingSettings {
         return try RedisProxy(
             entrances, to: try relayOptions(place), cache: cache.makeCache(), hotKeys: hotKeys, memory: cache.memory,
             volatile: limits, writeBehind: writeBehindFolder.map { (folder: $0, rules: writeBehind) },
-            features: Features(), operations: operations)
+            features: Features(), operations: surroundings.operations)
     }
 
     private var writesBehind: Bool { cache.classes.contains { $0.writeMode == .behind } }

@@ -22,8 +22,10 @@ final class RedisProxyPart: Part {
         redis.map { ProxyFacts(name: "redis", features: $0.features, slowest: $0.slowCommands) }
     }
 
+    var liveSettings: [String] { ["redis_proxy.users", "redis_proxy.auth", "redis_proxy.require_auth"] }
+
     func start() async throws {
-        let redis = try settings.start(surroundings.operations)
+        let redis = try settings.start(surroundings)
         running.withLock { $0 = redis }
         if redis.hasLocalLevel { surroundings.memory.add(redis) }
         for address in redis.addresses {
@@ -34,8 +36,12 @@ final class RedisProxyPart: Part {
     func prepare(_ fresh: Configuration) async throws -> PreparedReload {
         guard let redis, let settings = fresh.settings(of: RedisProxySettings.self) else { return PreparedReload() }
         let certificate = try redis.readCertificate()
-        var reload = PreparedReload { certificate?.use() }
-        if settings.upstream != self.settings.upstream { reload.needRestart = ["redis_proxy.upstream_url"] }
+        var reload = PreparedReload {
+            certificate?.use()
+            redis.use(settings.redisAccess.rights)
+        }
+        // Taken over from the first Redis that is watched, whose own change is no news.
+        if settings.standsElsewhere(than: self.settings) { reload.needRestart = ["redis_proxy.upstream_url"] }
         return reload
     }
 

@@ -12,9 +12,41 @@ final class Surroundings: Sendable {
     let duplicates: Counter
     let startedAt = ContinuousClock.now
     let memory = GivenBack()
+    let descriptors: DescriptorBudget
 
-    init(registry: Registry, operations: OperationRecorder, duplicates: Counter) {
+    init(
+        registry: Registry, operations: OperationRecorder, duplicates: Counter, descriptors: DescriptorBudget
+    ) {
         (self.registry, self.operations, self.duplicates) = (registry, operations, duplicates)
+        self.descriptors = descriptors
+    }
+}
+
+/// How many clients each listener may have, so that descriptors are left for what the process itself opens.
+struct DescriptorBudget: Sendable {
+    /// For connections to what is watched and carried to, files, and the threads' own.
+    private let reserve: Int
+    private let limit: Int
+    /// Listeners that share what is left.
+    private let listeners: Int
+
+    /// - Parameters:
+    ///   - limit: of descriptors of the process.
+    ///   - listeners: the web is one of them.
+    init(limit: Int, listeners: Int) {
+        (self.limit, self.listeners) = (limit, max(1, listeners))
+        reserve = min(max(32, limit / 8), 1024)
+    }
+
+    /// - Parameters:
+    ///   - setting: the one that says `wanted`; it is said by name where the descriptors do not suffice.
+    func clients(of setting: String, atMost wanted: Int) -> Int {
+        let most = max(4, (limit - reserve) / listeners)
+        guard most < wanted else { return wanted }
+        Log.warn(
+            "fewer clients than set: there are not enough descriptors",
+            ["setting": setting, "clients": "\(most)", "set": "\(wanted)", "descriptors": "\(limit)"])
+        return most
     }
 }
 

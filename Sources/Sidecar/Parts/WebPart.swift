@@ -40,7 +40,8 @@ final class WebPart: Part {
     func start() async throws {
         let web = settings.withLock { $0.web }
         var limits = HTTPServer.Limits()
-        limits.connections = web.maxConnections
+        limits.connections = surroundings.descriptors.clients(
+            of: "web.max_connections", atMost: web.maxConnections)
         for address in web.listen {
             let server = try HTTPServer(address, limits: limits) { [router] in await router.current.answer($0) }
             servers.withLock { $0.append(server) }
