@@ -93,7 +93,8 @@ let package = Package(
         .testTarget(
             name: "RedisProxyTests",
             dependencies: [
-                "RedisProxy", "Cache", "LocalServers", "Metrics", "Network", "RedisTesting", "Runtime", "TestTools",
+                "RedisProxy", "Cache", "LocalServers", "Metrics", "Network", "Operations", "RedisTesting", "Runtime",
+                "TestTools",
             ],
             swiftSettings: common),
         .testTarget(

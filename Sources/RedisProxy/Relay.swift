@@ -51,6 +51,7 @@ final class Relay: @unchecked Sendable {
         slowCommands = shared.slowCommands
         monitor = shared.operations.map { CommandMonitor($0) }
         lobby = Lobby(shared.access, on: loop)
+        home.breakerTurned = { [unowned self] in breakerTurned($0) }
     }
 
     /// To be called before `start`.
@@ -218,12 +219,19 @@ final class Relay: @unchecked Sendable {
 
     func failedToConnect(to node: RedisNode) {
         doubtTopology()
-        let openings = node.breaker.openings
-        node.breaker.failed(nowMs: loop.nowMs)
-        guard node.breaker.openings > openings else { return }
+        node.failed(nowMs: loop.nowMs)
+    }
+
+    /// A breaker has opened or closed.
+    func breakerTurned(_ node: RedisNode) {
+        tellBreakers()
+        guard !node.breaker.isClosed else { return }
         metrics.breakerOpenings.add()
-        metrics.breakerIsOpen.set(1)
         Log.error("Redis cannot be reached: it is left alone for a while", ["upstream": "\(node)"])
+    }
+
+    func tellBreakers() {
+        metrics.breakerIsOpen.set(!home.breaker.isClosed || cluster?.hasOpenBreaker == true ? 1 : 0)
     }
 
     /// Perhaps the master is another by now.
@@ -234,10 +242,9 @@ final class Relay: @unchecked Sendable {
 
     func connectionAnswered(by node: RedisNode) {
         if !node.breaker.isClosed { Log.info("Redis is back", ["upstream": "\(node)"]) }
-        node.breaker.succeeded()
+        node.succeeded()
         gate?.writeBehind.redisIsBack()
         fallback?.end()
-        metrics.breakerIsOpen.set(cluster?.hasOpenBreaker == true ? 1 : 0)
     }
 
     // MARK: While Redis is gone
@@ -339,13 +346,23 @@ final class Relay: @unchecked Sendable {
         guard count > 0 else { return }
         metrics.received(.string, count)
         metrics.answered(from: .local, count)
-        monitor?.noteHit(.string, count)
+        noteQuick(.string, count)
     }
 
     func noteHit(_ command: Command) {
         metrics.received(command.family)
         metrics.answered(from: .local)
-        monitor?.noteHit(command.family)
+        noteQuick(command.family)
+    }
+
+    /// Counts what was answered at once. It took as long as the loop has been busy since it woke up.
+    func noteQuick(_ family: Command.Family, _ count: Int = 1) {
+        monitor?.noteHit(family, count, roundNs: MonotonicClock.nowNs - loop.nowNs)
+    }
+
+    /// Counts a command that Redis did not answer: somebody else did in its place, or nobody.
+    func noteUnanswered(_ pending: Pending, isError: Bool) {
+        monitor?.note(pending.family, durationNs: max(0, loop.nowNs - pending.sentNs), isError: isError)
     }
 
     /// Counts a command that Redis has answered.

@@ -14,7 +14,8 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
         case greeting([Greeting])
         case tracking
         case subscribing
-        case live
+        /// Subscribed; what the proxy's user may do is being learnt until `hasBegun`.
+        case live(hasBegun: Bool)
     }
 
     private let relay: Relay
@@ -24,13 +25,15 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
     private var connection: StreamConnection?
     private var skimmer = ReplySkimmer()
     private var phase = Phase.down
-    private var lastHeardMs = 0
+    private var progress = ReplyProgress(nowMs: 0)
     private var retryMs = InvalidationFeed.firstRetryMs
     /// Numbers the pings; each pong says which.
     private var pings = 0
     private var waiting: [Int: [() -> Void]] = [:]
     /// The ping whose pong ends the doubt.
     private var doubtEnds: Int?
+    /// Doubts of any thread that the loop has not taken up yet: no pong to an earlier ping ends them.
+    private let newDoubts = Atomic<Int>(0)
     private var hasEnded = false
     private var willRetry = false
 
@@ -78,13 +81,22 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
     /// Another connection to the same Redis was lost: perhaps it has been restarted. Nothing is served until the feed has
     /// proved to be alive. Any thread.
     func doubt() {
+        newDoubts.add(1, ordering: .sequentiallyConsistent)
         voice.set(false)
         relay.loop.post { [self] in
-            guard case .live = phase else { return }
-            // A pong to an earlier doubt may have come in between.
-            local.freshness.set(false)
-            doubtEnds = ping()
+            newDoubts.subtract(1, ordering: .sequentiallyConsistent)
+            if case .live = phase { doubtEnds = ping() }
+            speak()
         }
+    }
+
+    /// Says what is so. Everything that the voice depends on ends here, so it never stays at what was so once.
+    private func speak() {
+        guard case .live(hasBegun: true) = phase, doubtEnds == nil else { return voice.set(false) }
+        guard newDoubts.load(ordering: .sequentiallyConsistent) == 0 else { return }
+        voice.set(true)
+        // A doubt of another thread may have come in between, and would be heard before this.
+        if newDoubts.load(ordering: .sequentiallyConsistent) > 0 { voice.set(false) }
     }
 
     // MARK: Connecting
@@ -93,7 +105,7 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
         guard !hasEnded, connection == nil else { return }
         guard let fresh = relay.connect(to: node) else { return retry() }
         fresh.owner = self
-        (connection, skimmer, lastHeardMs) = (fresh, ReplySkimmer(), relay.loop.nowMs)
+        (connection, skimmer, progress) = (fresh, ReplySkimmer(), ReplyProgress(nowMs: relay.loop.nowMs))
         let greeting = relay.greeting(for: Identity())
         for one in greeting { fresh.send(one.command.span) }
         fresh.send { $0.append(command: ["CLIENT", "ID"]) }
@@ -111,9 +123,9 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
     }
 
     func closed(_ connection: StreamConnection) {
-        voice.set(false)
         if case .live = phase { relay.metrics.feedLosses.add() }
         (self.connection, phase, doubtEnds) = (nil, .down, nil)
+        speak()
         // Nothing is served now, so those who wait for news have nothing to fear.
         let waiting = waiting
         self.waiting = [:]
@@ -128,7 +140,7 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
         relay.loop.after(milliseconds: 500) { [weak self] in
             guard let self, !hasEnded else { return }
             if let connection {
-                if relay.loop.nowMs - lastHeardMs > relay.options.feedTimeoutMs {
+                if relay.loop.nowMs - progress.lastMs > relay.options.feedTimeoutMs {
                     Log.warn("the connection that tells of changes is silent", ["upstream": "\(node)"])
                     connection.close()
                 } else if case .live = phase {
@@ -154,10 +166,11 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
     // MARK: Hearing
 
     func received(_ connection: StreamConnection) {
-        lastHeardMs = relay.loop.nowMs
         var isBroken = false
         connection.takeInput { input in
             var taken = 0
+            progress.sees(input.count, nowMs: relay.loop.nowMs)
+            defer { progress.leaves(input.count - taken) }
             while taken < input.count {
                 let rest = input.extracting(droppingFirst: taken)
                 switch skimmer.next(in: rest) {
@@ -167,6 +180,7 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
                     return input.count
                 case .reply(let reply):
                     taken += reply.length
+                    progress.tookReply(nowMs: relay.loop.nowMs)
                     guard hear(rest.extracting(first: reply.length), reply.kind) else {
                         isBroken = true
                         return input.count
@@ -202,7 +216,7 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
             phase = .subscribing
         case .subscribing:
             guard kind == .array else { return refused(reply, by: "SUBSCRIBE") }
-            phase = .live
+            phase = .live(hasBegun: false)
             retryMs = Self.firstRetryMs
             local.invalidateAll()
             relay.metrics.invalidations.flushes.add()
@@ -216,7 +230,8 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
     }
 
     private func begin() {
-        voice.set(true)
+        phase = .live(hasBegun: true)
+        speak()
         if local.freshness.isLive { relay.localLevelBegins() }
         Log.info("the local level of the cache is in use", ["upstream": "\(node)"])
     }
@@ -257,7 +272,7 @@ final class InvalidationFeed: StreamOwner, @unchecked Sendable {
         for body in waiting.removeValue(forKey: number) ?? [] { body() }
         if let end = doubtEnds, number >= end {
             doubtEnds = nil
-            voice.set(true)
+            speak()
         }
         return true
     }

@@ -498,19 +498,19 @@ final class RelaySession: StreamOwner {
 
     /// The connection was lost under a command: if it may have been carried out, no reply could say so.
     ///
-    /// - Parameter command: whole, where somebody else may answer it.
-    func lost(_ number: Int, _ command: [UInt8], mayHaveRun: Bool) {
+    func lost(_ pending: Pending, mayHaveRun: Bool) {
         guard !mayHaveRun, transaction == nil else {
             // What the client sends now may belong to what was lost.
             isEnding = true
+            relay.noteUnanswered(pending, isError: true)
             return client.closeWhenSent()
         }
         var reply: [UInt8] = []
-        let isAnswered =
-            !command.isEmpty
-            && relay.fallBack(command.span, identity, into: &reply)
+        let command = pending.command
+        let isAnswered = !command.isEmpty && relay.fallBack(command.span, identity, into: &reply)
+        relay.noteUnanswered(pending, isError: !isAnswered)
         if !isAnswered { reply.append(error: RelayText.unreachable) }
-        answer(number, reply.span)
+        answer(pending.sequence, reply.span)
     }
 
     /// Takes no more commands, and closes once those under way are answered and their replies have left. Whoever waits for

@@ -111,7 +111,7 @@ extension RelaySession {
         guard case .answered = found else { return found }
         relay.metrics.received(command.family)
         relay.metrics.answered(from: .pending)
-        relay.monitor?.noteHit(command.family)
+        relay.noteQuick(command.family)
         answer(order.begin(), reply.span)
         return found
     }

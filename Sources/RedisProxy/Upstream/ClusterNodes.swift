@@ -49,6 +49,7 @@ final class ClusterNodes {
     func node(at name: NodeAddress) -> RedisNode {
         if let known = nodes[name] { return known }
         let fresh = RedisNode(name)
+        fresh.breakerTurned = { [unowned relay] in relay.breakerTurned($0) }
         fresh.isRetired = !map.knows(name)
         nodes[name] = fresh
         find(fresh)
@@ -106,6 +107,9 @@ final class ClusterNodes {
 
     /// Forgets nodes that have left the cluster once nobody is in contact with them.
     func forgetRetired(_ isInContact: (RedisNode) -> Bool) {
-        for (name, node) in nodes where node.isRetired && !isInContact(node) { nodes[name] = nil }
+        let gone = nodes.filter { $0.value.isRetired && !isInContact($0.value) }
+        guard !gone.isEmpty else { return }
+        for name in gone.keys { nodes[name] = nil }
+        relay.tellBreakers()
     }
 }

@@ -9,7 +9,9 @@ final class RedisNode: CustomStringConvertible {
     private(set) var name: NodeAddress
     /// Nil while nobody knows where it is.
     private(set) var address: StreamAddress?
-    var breaker = Breaker()
+    private(set) var breaker = Breaker()
+    /// Called whenever the breaker has opened or closed.
+    var breakerTurned: ((RedisNode) -> Void)?
     /// Nil without a local level, and for a replica.
     var feed: InvalidationFeed?
     /// No part of the cluster any more: what is under way is still answered.
@@ -22,8 +24,32 @@ final class RedisNode: CustomStringConvertible {
 
     /// Another server takes its place, or nobody does.
     func become(_ name: NodeAddress, at address: StreamAddress?) {
-        (self.name, self.address, breaker) = (name, address, Breaker())
+        (self.name, self.address) = (name, address)
+        moveBreaker { $0 = Breaker() }
         feed?.reconnect()
+    }
+
+    /// Whether a connection may be opened now.
+    func mayConnect(nowMs: Int) -> Bool {
+        var mayConnect = false
+        moveBreaker { mayConnect = $0.mayConnect(nowMs: nowMs) }
+        return mayConnect
+    }
+
+    /// A connection could not be made, or did not answer, or owes a reply for too long.
+    func failed(nowMs: Int) { moveBreaker { $0.failed(nowMs: nowMs) } }
+
+    /// Nobody needs the connection any more that was being made.
+    func gaveUp(nowMs: Int) { moveBreaker { $0.gaveUp(nowMs: nowMs) } }
+
+    /// A connection was made and answers.
+    func succeeded() { moveBreaker { $0.succeeded() } }
+
+    /// Every change passes here, so that nobody opens it unseen.
+    private func moveBreaker(_ change: (inout Breaker) -> Void) {
+        let wasClosed = breaker.isClosed
+        change(&breaker)
+        if wasClosed != breaker.isClosed { breakerTurned?(self) }
     }
 
     var description: String { address?.description ?? "nowhere" }

@@ -24,7 +24,7 @@ final class Upstream: StreamOwner {
     private var endsAfterWithheld = false
     /// When the connection was begun, until it has answered for the first time.
     private var greetedMs: Int?
-    private var lastReplyMs = 0
+    private var progress = ReplyProgress(nowMs: 0)
     /// Once nobody is in line, everything goes to this client as it is.
     private weak var only: OwnConnection?
     /// That it closes says nothing about Redis.
@@ -91,14 +91,14 @@ final class Upstream: StreamOwner {
 
     private func connected() -> StreamConnection? {
         if let connection { return connection }
-        guard node.address != nil, node.breaker.mayConnect(nowMs: relay.loop.nowMs) else { return nil }
+        guard node.address != nil, node.mayConnect(nowMs: relay.loop.nowMs) else { return nil }
         guard let fresh = relay.connect(to: node) else {
             relay.failedToConnect(to: node)
             return nil
         }
         fresh.owner = self
         (connection, skimmer, isTurnedAway) = (fresh, ReplySkimmer(), false)
-        (greetedMs, lastReplyMs) = (relay.loop.nowMs, relay.loop.nowMs)
+        (greetedMs, progress) = (relay.loop.nowMs, ReplyProgress(nowMs: relay.loop.nowMs))
         relay.metrics.upstreams.opened(use)
         greet(fresh)
         return fresh
@@ -150,17 +150,20 @@ final class Upstream: StreamOwner {
         while let pending = waiting.popFirst() {
             // Pending writes are sent again when Redis lets us.
             pending.taken?(use == .writes ? nil : reply, .error)
-            end(pending)?.answer(pending.sequence, reply.span)
+            guard let session = end(pending) else { continue }
+            relay.noteUnanswered(pending, isError: true)
+            session.answer(pending.sequence, reply.span)
         }
     }
 
     // MARK: Being answered
 
     func received(_ connection: StreamConnection) {
-        lastReplyMs = relay.loop.nowMs
         var fault: ReplyFault?
         connection.takeInput { input in
             var taken = 0
+            progress.sees(input.count, nowMs: relay.loop.nowMs)
+            defer { progress.leaves(input.count - taken) }
             while taken < input.count {
                 let rest = input.extracting(droppingFirst: taken)
                 if let only, line.isEmpty {
@@ -174,6 +177,7 @@ final class Upstream: StreamOwner {
                     return input.count
                 case .reply(let reply):
                     taken += reply.length
+                    progress.tookReply(nowMs: relay.loop.nowMs)
                     guard reply.kind != .push else { continue }
                     let text = rest.extracting(first: reply.length)
                     if greetedMs != nil, reply.kind == .error,
@@ -254,7 +258,7 @@ final class Upstream: StreamOwner {
         (self.connection, name, withheld) = (nil, [], nil)
         relay.metrics.upstreams.closed(use)
         if isGivenUp {
-            if greetedMs != nil { node.breaker.gaveUp(nowMs: relay.loop.nowMs) }
+            if greetedMs != nil { node.gaveUp(nowMs: relay.loop.nowMs) }
         } else {
             if greetedMs != nil { relay.failedToConnect(to: node) }
             node.feed?.doubt()
@@ -281,7 +285,7 @@ final class Upstream: StreamOwner {
             for fetch in pending.fetches { fetch?.abandon() }
             return
         }
-        end(pending)?.lost(pending.sequence, pending.command, mayHaveRun: mayHaveRun && pending.isWrite)
+        end(pending)?.lost(pending, mayHaveRun: mayHaveRun && pending.isWrite)
     }
 
     /// Undoes what a command without a reply was to have brought about.
@@ -308,9 +312,9 @@ final class Upstream: StreamOwner {
         }
         guard let oldest = line.first, !oldest.waits else { return }
         let limitMs = use == .fast ? relay.options.timeoutMs : relay.options.slowTimeoutMs
-        guard nowMs - max(oldest.sentNs / 1_000_000, lastReplyMs) > limitMs else { return }
+        guard nowMs - max(oldest.sentNs / 1_000_000, progress.lastMs) > limitMs else { return }
         relay.metrics.timeouts.add()
-        node.breaker.failed(nowMs: nowMs)
+        node.failed(nowMs: nowMs)
         Log.warn("Redis owes a reply for too long", ["upstream": "\(node)"])
         connection.close()
     }
