@@ -1,7 +1,7 @@
 import Runtime
 
-/// Slows down whoever guesses passwords. An address has a few wrong guesses for nothing; after each further one nothing
-/// is judged for a while, which doubles. The same wrong password again is no guess but a service that was set up
+/// Slows down whoever guesses passwords. An address, or a user at an address, has a few wrong guesses for nothing; each
+/// further one begins a pause, which doubles. The same wrong password again is no guess but a service that was set up
 /// wrongly, and does not count: it must not lock out its neighbours behind the same address.
 public struct AuthThrottle: Sendable {
     public struct Limits: Sendable {

@@ -10,6 +10,7 @@ enum Outrigger {
         Signals.ignoreBrokenPipes()
         Memory.limitArenas()
         let invocation = Invocation(arguments: Array(CommandLine.arguments.dropFirst()))
+        ShownArguments.hideSecrets()
         do {
             let status = try await Command.run(invocation)
             Log.flush(within: .seconds(1))

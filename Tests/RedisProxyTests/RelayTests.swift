@@ -85,8 +85,8 @@ import Testing
         #expect(progress.lastMs == 103_000)
     }
 
-    @Test func answersFromMemoryTakeTheTimeTheyTook() {
-        let recorder = OperationRecorder(OperationsConfiguration())
+    @Test func answersFromMemoryTakeTheTimeTheyTook() throws {
+        let recorder = OperationRecorder(try OperationsConfiguration(Settings()))
         let monitor = CommandMonitor(recorder)
         monitor.noteHit(.string, 3, roundNs: 100_000)
         monitor.noteHit(.string, 1, roundNs: 500_000)

@@ -12,11 +12,12 @@ final class RelayUnderTest: Sendable {
     let redis: FakeRedis
     let relay: Relay
     let metrics = RedisProxyMetrics()
-    let operations = OperationRecorder(OperationsConfiguration())
+    let operations: OperationRecorder
     let local: LocalLevel
 
     init(_ redis: FakeRedis = FakeRedis(), _ change: (inout RelayOptions) -> Void = { _ in }) throws {
         self.redis = redis
+        operations = OperationRecorder(try OperationsConfiguration(Settings()))
         var options = RelayOptions(
             .fixed(try StreamAddress(host: "127.0.0.1", port: redis.port)), user: nil, password: nil, database: 0)
         change(&options)

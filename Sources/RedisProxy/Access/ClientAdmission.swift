@@ -34,13 +34,29 @@ struct ClientAdmission {
         lobby.door.judge(user: user, password: password, from: client.peer)
     }
 
+    /// Finds out what `judge` could not tell, and calls `then` on the loop.
+    func check(user: [UInt8]?, password: [UInt8], then: @escaping (ProxyAccess.Verdict) -> Void) {
+        let (door, peer, loop) = (lobby.door, client.peer, client.loop)
+        let work = Conclusion(then: then)
+        Task {
+            let verdict = await door.check(user: user, password: password, from: peer)
+            loop.post { work.then(verdict) }
+        }
+    }
+
+    /// What the loop hands to another thread, which does not touch it.
+    private struct Conclusion: @unchecked Sendable {
+        let then: (ProxyAccess.Verdict) -> Void
+    }
+
     /// What it gave was found right, by whomever.
     mutating func authenticated(as user: [UInt8]) {
         access = .authenticated(user: user)
         lobby.leave(client)
     }
 
-    func refusedByRedis(_ credentials: Credentials) {
+    /// - Returns: how long to wait before the client is told.
+    func refusedByRedis(_ credentials: Credentials) -> Duration {
         lobby.door.refusedByRedis(user: credentials.user, password: credentials.password, from: client.peer)
     }
 

@@ -32,8 +32,10 @@ public final class ProxyAccess: Sendable {
 
     public enum Verdict: Sendable, Equatable {
         case accepted(user: [UInt8])
-        /// What to reply, as Redis does.
-        case refused(String)
+        /// What to reply, as Redis does, and how long to wait before: whoever guesses is slowed down.
+        case refused(String, after: Duration = .zero)
+        /// Only a slow check can tell: `check`.
+        case unsure
         /// `AUTH` goes to Redis over the client's own connection, and a refusal is told to `refusedByRedis`.
         case askRedis
     }
@@ -81,32 +83,70 @@ public final class ProxyAccess: Sendable {
         }
     }
 
+    /// Checks slow verifiers, one after the other. Whoever waits has nothing else under way, so no more wait than there are
+    /// clients.
+    private actor Checker {
+        private let thread = BlockingThread("passwords")
+        nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe thread.asUnownedSerialExecutor() }
+
+        func matches(_ password: [UInt8], _ verifier: SCRAMVerifier) -> Bool { verifier.matches(password) }
+    }
+
+    /// Nil until somebody is judged by a slow verifier.
+    private let checker = Mutex<Checker?>(nil)
+
+    private func slowChecker() -> Checker {
+        checker.withLock { checker in
+            let made = checker ?? Checker()
+            checker = made
+            return made
+        }
+    }
+
+    /// A right password is never refused, whoever guessed from the same address before; a wrong one is answered the later
+    /// the more of them came for the same user from there.
+    ///
     /// - Parameter user: nil for `AUTH` with a password alone.
     public func judge(
         user: [UInt8]?, password: [UInt8], from peer: StreamPeer, at now: ContinuousClock.Instant = .now
     ) -> Verdict {
-        if let pause = throttle.withLock({ $0.pause(of: peer.network, at: now) }) {
-            count(.throttled)
-            let seconds = max(1, Int(pause.seconds.rounded(.up)))
-            return .refused("ERR too many wrong passwords from your address, try again in \(seconds) seconds")
-        }
         let rights = current.withLock { $0 }
         guard rights.rule.judge == .users else { return .askRedis }
         let name = user ?? ProxyUsers.standard
         guard !rights.users.isEmpty else { return hasRedis ? .askRedis : judgeWithoutUsers(user) }
-        let digest = SHA256(of: password)
-        guard rights.users.know(name, password: digest) else {
-            note(digest, of: name, from: peer, at: now)
-            return .refused(Self.wrong)
+        switch rights.users.know(name, password: password) {
+        case .right: return .accepted(user: name)
+        case .wrong: return .refused(Self.wrong, after: note(password, of: name, from: peer, at: now))
+        case .unsure: return .unsure
+        }
+    }
+
+    /// Finds out what `judge` could not tell. Takes milliseconds, on a thread of its own.
+    ///
+    /// - Returns: `accepted` or `refused`.
+    func check(
+        user: [UInt8]?, password: [UInt8], from peer: StreamPeer, at now: ContinuousClock.Instant = .now
+    ) async -> Verdict {
+        let name = user ?? ProxyUsers.standard
+        let users = current.withLock { $0.users }
+        if case .unsure(let verifier) = users.know(name, password: password),
+            await slowChecker().matches(password, verifier)
+        {
+            users.note(name, password: password)
+        }
+        guard case .right = users.know(name, password: password) else {
+            return .refused(Self.wrong, after: note(password, of: name, from: peer, at: now))
         }
         return .accepted(user: name)
     }
 
     /// Redis did not accept what `judge` let through.
+    ///
+    /// - Returns: how long to wait before the client is told.
     public func refusedByRedis(
         user: [UInt8]?, password: [UInt8], from peer: StreamPeer, at now: ContinuousClock.Instant = .now
-    ) {
-        note(SHA256(of: password), of: user ?? ProxyUsers.standard, from: peer, at: now)
+    ) -> Duration {
+        note(password, of: user ?? ProxyUsers.standard, from: peer, at: now)
     }
 
     /// As a Redis whose default user has no password.
@@ -115,13 +155,19 @@ public final class ProxyAccess: Sendable {
         return user == ProxyUsers.standard ? .accepted(user: user) : .refused(Self.wrong)
     }
 
+    /// - Returns: how long whoever guesses this user's password from there has to wait.
     private func note(
-        _ password: SHA256, of user: [UInt8], from peer: StreamPeer, at now: ContinuousClock.Instant
-    ) {
+        _ password: [UInt8], of user: [UInt8], from peer: StreamPeer, at now: ContinuousClock.Instant
+    ) -> Duration {
         count(.password)
-        // Another user with the same password is another guess.
-        let guess = password.short ^ SHA256(of: user).short
-        throttle.withLock { $0.failed(guess, from: peer.network, at: now) }
+        // Others behind the same address have nothing to do with it, unless they are the same user.
+        let source = peer.network + " " + user.prefix(64).map { String($0, radix: 16) }.joined()
+        let pause = throttle.withLock { throttle in
+            throttle.failed(SHA256(of: password).short, from: source, at: now)
+            return throttle.pause(of: source, at: now) ?? .zero
+        }
+        if pause > .zero { count(.throttled) }
+        return pause
     }
 
     /// Why a client was not let in.

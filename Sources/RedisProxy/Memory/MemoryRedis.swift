@@ -109,6 +109,13 @@ public final class MemoryRedis: Sendable {
         }
     }
 
+    /// Sets room aside for what clients have waiting: queued commands and watched keys. What little they usually have
+    /// always finds some.
+    ///
+    /// - Returns: false when there is none.
+    public func hold(_ bytes: Int) -> Bool { store.withLock { $0.hold(bytes) } }
+    public func release(_ bytes: Int) { store.withLock { $0.release(bytes) } }
+
     /// Removes what has expired, also from databases that nobody asks any more. Call it every second or so.
     public func expire(nowMs: Int = Int(WallClock.nowMilliseconds)) { store.withLock { $0.expire(nowMs) } }
 

@@ -10,6 +10,10 @@ struct MemoryStore: Sendable {
     var statistics = MemoryRedis.Statistics()
     let startedMs: Int
     private var lastVersion: UInt64 = 0
+    /// Of what clients have waiting; it counts as if it were stored.
+    private(set) var heldBytes = 0
+    /// So much of it counts for nothing, so that a full store can still be read, and emptied, in transactions.
+    private static let freeHeldBytes = 1 << 20
     var random: SystemRandomNumberGenerator = .init()
 
     init(limits: MemoryRedis.Limits, nowMs: Int) {
@@ -60,9 +64,22 @@ struct MemoryStore: Sendable {
     // MARK: Room
 
     private mutating func makeRoom(for call: MemoryCall) throws(MemoryFault) {
-        let wanted = call.words.reduce(0) { $0 + $1.count } + MemoryEntry.overheadBytes
+        try makeRoom(for: call.words.reduce(0) { $0 + $1.count } + MemoryEntry.overheadBytes)
+    }
+
+    mutating func hold(_ bytes: Int) -> Bool {
+        if heldBytes + bytes > Self.freeHeldBytes {
+            do throws(MemoryFault) { try makeRoom(for: bytes) } catch { return false }
+        }
+        heldBytes += bytes
+        return true
+    }
+
+    mutating func release(_ bytes: Int) { heldBytes = max(0, heldBytes - bytes) }
+
+    private mutating func makeRoom(for wanted: Int) throws(MemoryFault) {
         guard limits.bytes < .max else { return }
-        while sizeBytes + wanted > limits.bytes {
+        while sizeBytes + max(0, heldBytes - Self.freeHeldBytes) + wanted > limits.bytes {
             guard let (database, key) = victim() else { throw .outOfMemory }
             databases[database].remove(key, version: nextVersion())
             statistics.evicted += 1

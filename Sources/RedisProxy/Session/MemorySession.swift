@@ -15,13 +15,21 @@ final class MemorySession: StreamOwner {
     /// Commands since `MULTI`.
     private var queue: [[[UInt8]]]?
     private var queueIsBroken = false
+    /// What the queue and the watched keys take of the memory of `redis`.
+    private var heldBytes = 0
     private var hasInputEnded = false
+    /// Nothing more is read; the connection closes after the last reply.
+    private var isEnding = false
+    /// Somebody will say: its password is being judged, or it has to wait because it guesses.
+    private var isWaiting = false
     /// It does not read what it is sent.
     private var isHeldBack = false
     private var watched: [MemoryRedis.Watched] = []
 
     private static let mostUnsentBytes = 1 << 20
     private static let mostQueued = 100_000
+    /// What keeping a command costs beside its words, and a word beside its bytes.
+    private static let (queuedBytes, wordBytes) = (64, 48)
 
     init(
         _ client: StreamConnection, _ redis: MemoryRedis, _ admission: ClientAdmission, id: Int,
@@ -38,13 +46,14 @@ final class MemorySession: StreamOwner {
     func secured(_ connection: StreamConnection) { admission.secured() }
     func received(_ connection: StreamConnection) { advance() }
     func closed(_ connection: StreamConnection) {
+        releaseHeld()
         admission.ended()
         ended(self)
     }
 
     func drained(_ connection: StreamConnection) {
         isHeldBack = false
-        client.resume()
+        if !isWaiting { client.resume() }
         advance()
     }
 
@@ -62,9 +71,10 @@ final class MemorySession: StreamOwner {
     }
 
     private func advance() {
+        guard !isWaiting else { return }
         client.takeInput { input in
             var taken = 0
-            while client.isOpen {
+            while client.isOpen, !isEnding, !isWaiting {
                 guard client.unsentBytes < Self.mostUnsentBytes else {
                     isHeldBack = true
                     client.pause()
@@ -83,20 +93,34 @@ final class MemorySession: StreamOwner {
                     run(reader.arguments, in: rewritten.span)
                 case .failed(let fault):
                     client.send { fault.append(to: &$0) }
-                    client.closeWhenSent()
-                    return input.count
+                    endWhenSent()
                 }
             }
-            return taken
+            return isEnding ? input.count : taken
         }
-        if hasInputEnded, !isHeldBack { client.closeWhenSent() }
+        if isWaiting { client.pause() }
+        if hasInputEnded, !isHeldBack, !isWaiting { client.closeWhenSent() }
+    }
+
+    private func endWhenSent() {
+        isEnding = true
+        client.closeWhenSent()
+    }
+
+    /// What the client waited for has happened.
+    private func goOn() {
+        isWaiting = false
+        client.resume()
+        advance()
     }
 
     private func run(_ words: [Range<Int>], in bytes: Span<UInt8>) {
+        let command = CommandTable.shared.command(words, in: bytes)
+        // A page that makes a browser post here would have the lines of its body carried out.
+        guard command?.lane != .refused else { return client.close() }
         guard admission.admits(bytes.extracting(words[0])) else {
             return client.send { $0.append(error: ClientAccess.required) }
         }
-        let command = CommandTable.shared.command(words, in: bytes)
         if queue == nil, command?.lane == .shared || command?.lane == .slow {
             var reply: [UInt8] = []
             redis.run(words, in: bytes, database: &database, version: version, reply: &reply)
@@ -120,26 +144,28 @@ final class MemorySession: StreamOwner {
         case "exec": execute(&reply)
         case "discard":
             guard queue != nil else { return reply.append(error: "ERR DISCARD without MULTI") }
-            (queue, watched) = (nil, [])
+            forgetTransaction()
             reply.append(status: "OK")
         case "watch":
             guard queue == nil else { return reply.append(error: "ERR WATCH inside MULTI is not allowed") }
             guard words.count > 1 else {
                 return reply.append(error: "ERR wrong number of arguments for 'watch' command")
             }
+            guard hold(words) else { return reply.append(error: MemoryFault.outOfMemory.text) }
             watched += words.dropFirst().map { redis.watch($0, database: database) }
             reply.append(status: "OK")
         case "quit":
             reply.append(status: "OK")
-            client.closeWhenSent()
+            endWhenSent()
         case "reset":
-            (queue, watched, database, version, name) = (nil, [], 0, .two, [])
+            forgetTransaction()
+            (database, version, name) = (0, .two, [])
             admission.reset()
             reader.isAuthenticated = !admission.mustAuthenticate
             reply.append(status: "RESET")
         case _ where queue != nil: enqueue(words, &reply)
         case "unwatch":
-            watched = []
+            forgetTransaction()
             reply.append(status: "OK")
         case "hello": hello(words, &reply)
         case "auth": authenticate(words, &reply)
@@ -164,6 +190,10 @@ final class MemorySession: StreamOwner {
             queueIsBroken = true
             return reply.append(error: "ERR too many commands in a transaction")
         }
+        guard hold(words) else {
+            queueIsBroken = true
+            return reply.append(error: MemoryFault.outOfMemory.text)
+        }
         queue?.append(words)
         reply.append(status: "QUEUED")
     }
@@ -171,7 +201,7 @@ final class MemorySession: StreamOwner {
     private func execute(_ reply: inout [UInt8]) {
         guard let commands = queue else { return reply.append(error: "ERR EXEC without MULTI") }
         let conditions = watched
-        (queue, watched) = (nil, [])
+        forgetTransaction()
         guard !queueIsBroken else {
             return reply.append(error: "EXECABORT Transaction discarded because of previous errors.")
         }
@@ -179,24 +209,67 @@ final class MemorySession: StreamOwner {
             transaction: commands, unlessChanged: conditions, database: &database, version: version, reply: &reply)
     }
 
+    /// Counts words that are kept here as memory of `redis`.
+    ///
+    /// - Returns: false when there is no room for them.
+    private func hold(_ words: [[UInt8]]) -> Bool {
+        let bytes = words.reduce(Self.queuedBytes) { $0 + $1.count + Self.wordBytes }
+        guard redis.hold(bytes) else { return false }
+        heldBytes += bytes
+        return true
+    }
+
+    private func releaseHeld() {
+        if heldBytes > 0 { redis.release(heldBytes) }
+        heldBytes = 0
+    }
+
+    private func forgetTransaction() {
+        (queue, watched) = (nil, [])
+        releaseHeld()
+    }
+
     private func authenticate(_ words: [[UInt8]], _ reply: inout [UInt8]) {
         let request: AuthRequest
         do throws(HelloRequest.Fault) { request = try AuthRequest(words) } catch {
             return reply.append(error: error.reply)
         }
-        if let refusal = judge(user: request.user, password: request.password) { return reply.append(error: refusal) }
-        reply.append(status: "OK")
+        judge(user: request.user, password: request.password, &reply) { $0.append(status: "OK") }
     }
 
-    /// - Returns: what to reply instead when the client is not who it says.
-    private func judge(user: [UInt8]?, password: [UInt8]) -> String? {
-        switch admission.judge(user: user, password: password) {
+    /// Appends a refusal or has the rest appended; at once, or when the verdict is here.
+    private func judge(
+        user: [UInt8]?, password: [UInt8], _ reply: inout [UInt8], _ accepted: @escaping (inout [UInt8]) -> Void
+    ) {
+        let verdict = admission.judge(user: user, password: password)
+        guard verdict == .unsure else { return conclude(verdict, &reply, accepted) }
+        isWaiting = true
+        admission.check(user: user, password: password) { [self] verdict in
+            guard client.isOpen else { return }
+            isWaiting = false
+            client.send { conclude(verdict, &$0, accepted) }
+            if !isWaiting { goOn() }
+        }
+    }
+
+    private func conclude(
+        _ verdict: ProxyAccess.Verdict, _ reply: inout [UInt8], _ accepted: (inout [UInt8]) -> Void
+    ) {
+        switch verdict {
         case .accepted(let user):
             admission.authenticated(as: user)
             reader.isAuthenticated = true
-            return nil
-        case .refused(let reply): return reply
-        case .askRedis: preconditionFailure("there is no Redis to ask")
+            accepted(&reply)
+        case .refused(let text, let pause) where pause > .zero:
+            isWaiting = true
+            client.loop.after(milliseconds: pause.milliseconds) { [weak self] in
+                guard let self, client.isOpen else { return }
+                client.send { $0.append(error: text) }
+                goOn()
+            }
+        case .refused(let text, _): reply.append(error: text)
+        // There is no Redis to ask, and nothing that a check leaves open.
+        case .askRedis, .unsure: reply.append(error: ProxyAccess.wrong)
         }
     }
 
@@ -206,12 +279,15 @@ final class MemorySession: StreamOwner {
             return reply.append(error: error.reply)
         }
         if let credentials = request.credentials {
-            if let refusal = judge(user: credentials.user, password: credentials.password) {
-                return reply.append(error: refusal)
+            return judge(user: credentials.user, password: credentials.password, &reply) { [unowned self] reply in
+                greet(request, &reply)
             }
-        } else if admission.mustAuthenticate {
-            return reply.append(error: HelloRequest.needsCredentials)
         }
+        guard !admission.mustAuthenticate else { return reply.append(error: HelloRequest.needsCredentials) }
+        greet(request, &reply)
+    }
+
+    private func greet(_ request: HelloRequest, _ reply: inout [UInt8]) {
         if let version = request.version { self.version = version }
         if let name = request.name { self.name = name }
         HelloReply.append(version, id: id, to: &reply)

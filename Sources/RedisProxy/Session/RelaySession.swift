@@ -132,8 +132,10 @@ final class RelaySession: StreamOwner {
     }
 
     /// What the client was held back for has happened.
-    func goOn() {
-        if case .event = hold { hold = .nothing }
+    ///
+    /// - Parameter unlessHeld: it may be held back again already.
+    func goOn(unlessHeld: Bool = false) {
+        if !unlessHeld, case .event = hold { hold = .nothing }
         advance()
     }
 

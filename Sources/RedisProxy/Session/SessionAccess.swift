@@ -31,16 +31,43 @@ extension RelaySession {
             hold = .order
             return false
         }
-        switch admission.judge(user: request.user, password: request.password) {
-        case .refused(let reply): answer { $0.append(error: reply) }
-        case .accepted(let user):
-            authenticated(as: user)
-            answer { $0.append(status: "OK") }
-        case .askRedis:
-            let given = Credentials(user: request.user, password: request.password)
-            return become(identity.with(given, relay.options), bytes.copy(0..<bytes.count), .given(given))
+        let whole = bytes.copy(0..<bytes.count)
+        judge(user: request.user, password: request.password) { [self] verdict in
+            switch verdict {
+            case .refused(let reply, let pause): refuse(reply, after: pause)
+            case .accepted(let user):
+                authenticated(as: user)
+                answer { $0.append(status: "OK") }
+            case .askRedis, .unsure:
+                let given = Credentials(user: request.user, password: request.password)
+                _ = become(identity.with(given, relay.options), whole, .given(given))
+            }
         }
         return true
+    }
+
+    /// Nothing is read from the client until the verdict is here.
+    private func judge(user: [UInt8]?, password: [UInt8], _ then: @escaping (ProxyAccess.Verdict) -> Void) {
+        let verdict = admission.judge(user: user, password: password)
+        guard verdict == .unsure else { return then(verdict) }
+        hold = .event
+        admission.check(user: user, password: password) { [self] verdict in
+            guard isClientOpen else { return }
+            hold = .nothing
+            then(verdict)
+            goOn(unlessHeld: true)
+        }
+    }
+
+    /// Who guesses is told later, and not read from until then.
+    private func refuse(_ reply: String, after pause: Duration) {
+        guard pause > .zero else { return answer { $0.append(error: reply) } }
+        hold = .event
+        relay.loop.after(milliseconds: pause.milliseconds) { [weak self] in
+            guard let self, isClientOpen else { return }
+            answer { $0.append(error: reply) }
+            goOn()
+        }
     }
 
     private func greet(_ request: HelloRequest) -> Bool {
@@ -57,15 +84,17 @@ extension RelaySession {
             }
             return become(other, request.question(withCredentials: false), name: request.name)
         }
-        switch admission.judge(user: credentials.user, password: credentials.password) {
-        case .refused(let reply): answer { $0.append(error: reply) }
-        case .accepted(let user):
-            return become(other, request.question(withCredentials: false), .accepted(user), name: request.name)
-        case .askRedis:
-            let given = Credentials(user: credentials.user, password: credentials.password)
-            return become(
-                other.with(given, relay.options), request.question(withCredentials: true), .given(given),
-                name: request.name)
+        judge(user: credentials.user, password: credentials.password) { [self] verdict in
+            switch verdict {
+            case .refused(let reply, let pause): refuse(reply, after: pause)
+            case .accepted(let user):
+                _ = become(other, request.question(withCredentials: false), .accepted(user), name: request.name)
+            case .askRedis, .unsure:
+                let given = Credentials(user: credentials.user, password: credentials.password)
+                _ = become(
+                    other.with(given, relay.options), request.question(withCredentials: true), .given(given),
+                    name: request.name)
+            }
         }
         return true
     }
@@ -111,6 +140,7 @@ extension RelaySession {
         }
         fast.ask(question) { [self] reply, kind in
             var refusal: [UInt8] = []
+            var pause = Duration.zero
             var (reply, isAgreed) = (reply, reply != nil && kind != .error)
             if reply == nil {
                 // Of credentials only the proxy's own get here, which are right as far as it knows.
@@ -129,13 +159,20 @@ extension RelaySession {
             } else {
                 relay.leave(lane)
                 if case .given(let given) = proof, let reply, kind == .error, Self.isWrongPassword(reply) {
-                    admission.refusedByRedis(given)
+                    pause = admission.refusedByRedis(given)
                 }
                 refusal.append(error: takesAnyPassword ? Self.needsPassword : RelayText.unreachable)
             }
             let text = takesAnyPassword ? refusal : reply ?? refusal
-            answer(number, text.span)
-            goOn()
+            guard pause > .zero else {
+                answer(number, text.span)
+                return goOn()
+            }
+            relay.loop.after(milliseconds: pause.milliseconds) { [weak self] in
+                guard let self, isClientOpen else { return }
+                answer(number, text.span)
+                goOn()
+            }
         }
         return true
     }

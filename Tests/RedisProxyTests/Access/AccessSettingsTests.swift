@@ -106,7 +106,9 @@ import Testing
             ("b", "from file\n", false), ("c", "", false), ("d", "plain", false), ("d", "", false),
             ("A", "plain", false),
         ] {
-            #expect(users.know(Array(name.utf8), password: SHA256(of: Array(password.utf8))) == isKnown, "\(name)")
+            var isRight = false
+            if case .right = users.know(Array(name.utf8), password: Array(password.utf8)) { isRight = true }
+            #expect(isRight == isKnown, "\(name)")
         }
     }
 }

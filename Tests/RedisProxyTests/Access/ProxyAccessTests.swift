@@ -13,7 +13,7 @@ import Testing
     private static let unix = StreamPeer.unix(path: "")
 
     private static func users(_ users: (String, String)...) -> ProxyUsers {
-        ProxyUsers(users.map { (name: $0.0, password: SHA256(of: Array($0.1.utf8))) })
+        ProxyUsers(users.map { (name: $0.0, password: .digest(SHA256(of: Array($0.1.utf8)))) })
     }
 
     private func access(
@@ -81,31 +81,59 @@ import Testing
     }
 
     @Test func whoeverGuessesIsSlowedDownAndNobodyElse() {
-        let access = access(Self.users(("default", "right")))
+        let access = access(Self.users(("default", "right"), ("app", "secret")))
         let start = ContinuousClock.now
-        for guess in 0..<9 {
-            #expect(judge(access, nil, "\(guess)", from: Self.remote, at: start) == .refused(ProxyAccess.wrong))
+        let pauses = (0..<12).map { guess in
+            judge(access, nil, "\(guess)", from: Self.remote, at: start)
         }
-        guard case .refused(let reply) = judge(access, nil, "right", from: Self.remote, at: start) else {
-            Issue.record("judged")
-            return
+        let wanted = [0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 8].map {
+            ProxyAccess.Verdict.refused(ProxyAccess.wrong, after: .seconds($0))
         }
-        #expect(reply == "ERR too many wrong passwords from your address, try again in 1 seconds")
-        #expect(judge(access, nil, "right", from: Self.neighbour, at: start) != .refused(reply))
-        #expect(
-            judge(access, nil, "right", from: Self.remote, at: start + .seconds(1))
-                == .accepted(user: ProxyUsers.standard))
+        #expect(pauses == wanted)
+        // Not those at the same address who are another user, not those elsewhere, and not who knows the password.
+        #expect(judge(access, "app", "wrong", from: Self.remote, at: start) == .refused(ProxyAccess.wrong))
+        #expect(judge(access, nil, "wrong", from: Self.neighbour, at: start) == .refused(ProxyAccess.wrong))
+        #expect(judge(access, nil, "right", from: Self.remote, at: start) == .accepted(user: ProxyUsers.standard))
     }
 
     @Test func redisRefusalsCountAsWell() {
         let access = access(ProxyUsers(), judge: .redis)
         let start = ContinuousClock.now
-        for guess in 0..<9 {
-            #expect(judge(access, "a", "\(guess)", from: Self.remote, at: start) == .askRedis)
-            access.refusedByRedis(user: [97], password: Array("\(guess)".utf8), from: Self.remote, at: start)
+        func refused(_ user: UInt8, _ guess: Int) -> Duration {
+            access.refusedByRedis(user: [user], password: Array("\(guess)".utf8), from: Self.remote, at: start)
         }
-        #expect(judge(access, "a", "x", from: Self.remote, at: start) != .askRedis)
-        #expect(judge(access, "a", "x", from: Self.remote, at: start + .seconds(1)) == .askRedis)
+        #expect((0..<10).map { refused(97, $0) } == [0, 0, 0, 0, 0, 0, 0, 0, 1, 2].map { .seconds($0) })
+        #expect(refused(98, 0) == .zero)
+        #expect(judge(access, "a", "x", from: Self.remote, at: start) == .askRedis)
+    }
+
+    /// RFC 7677's password, salt and rounds, as Postgres would keep them.
+    private static let pencil = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+
+    @Test func aSlowVerifierIsCheckedOnceForTheRightPassword() async throws {
+        let verifier = try #require(SCRAMVerifier(Self.pencil))
+        let access = access(ProxyUsers([(name: "app", password: .scram(verifier))]))
+        let app = Array("app".utf8)
+        func check(_ user: String, _ password: String) async -> ProxyAccess.Verdict {
+            await access.check(user: Array(user.utf8), password: Array(password.utf8), from: Self.local)
+        }
+        #expect(judge(access, "app", "pencil") == .unsure)
+        #expect(await check("app", "pen") == .refused(ProxyAccess.wrong))
+        #expect(await check("app", "pencil") == .accepted(user: app))
+        #expect(judge(access, "app", "pencil") == .accepted(user: app))
+        #expect(judge(access, "app", "pen") == .unsure)
+        // One cannot tell from the time taken that there is no such user.
+        #expect(judge(access, "nobody", "pencil") == .unsure)
+        #expect(await check("nobody", "pencil") == .refused(ProxyAccess.wrong))
+    }
+
+    @Test func onlyWholeVerifiersAreRead() {
+        #expect(SCRAMVerifier(Self.pencil) != nil)
+        for (part, other) in [
+            ("SHA-256", "SHA-1"), ("4096", "0"), ("4096", "99999999999999999999"), ("4096", "2000000"), ("==$", "=$"), (":", ";"),
+        ] {
+            #expect(SCRAMVerifier(Self.pencil.replacing(part, with: other)) == nil, "\(part) \(other)")
+        }
     }
 
     /// What a real Redis replies to the same, with a password and without.
@@ -143,7 +171,7 @@ import Testing
         } catch {
             return "-\(error.reply)\r\n"
         }
-        guard case .refused(let reply) = verdict else { return "+OK\r\n" }
+        guard case .refused(let reply, _) = verdict else { return "+OK\r\n" }
         return "-\(reply)\r\n"
     }
 }
