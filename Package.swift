@@ -94,7 +94,7 @@ let package = Package(
             name: "RedisProxyTests",
             dependencies: [
                 "RedisProxy", "Cache", "LocalServers", "Metrics", "Network", "Operations", "RedisTesting", "Runtime",
-                "TestTools",
+                "Serving", "TestTools",
             ],
             swiftSettings: common),
         .testTarget(

@@ -87,6 +87,8 @@ final class RedisProxyMetrics: Sendable {
     let upstreams = Upstreams()
     let leases: Counter
     let timeouts: Counter
+    /// Connections that Redis did not let in.
+    let full: Counter
     let breakerIsOpen: Gauge
     let breakerOpenings: Counter
     let feedLosses: Counter
@@ -120,6 +122,10 @@ final class RedisProxyMetrics: Sendable {
             .counter(
                 "outrigger_redis_proxy_upstream_timeouts_total",
                 "Connections to Redis given up because a reply was overdue."))
+        let fullFamily = CounterFamily(
+            .counter(
+                "outrigger_redis_proxy_upstream_full_total",
+                "Connections that Redis refused because it has as many clients as it lets in."))
         let breakerFamily = GaugeFamily(
             .gauge(
                 "outrigger_circuit_breaker_open", "Whether a server is left alone because it failed repeatedly."),
@@ -172,6 +178,7 @@ final class RedisProxyMetrics: Sendable {
         accepted = acceptedFamily.with([])
         leases = leaseFamily.with([])
         timeouts = timeoutFamily.with([])
+        full = fullFamily.with([])
         breakerIsOpen = breakerFamily.with(["redis_proxy"])
         breakerOpenings = openingFamily.with(["redis_proxy"])
         feedLosses = lossFamily.with([])
@@ -188,7 +195,7 @@ final class RedisProxyMetrics: Sendable {
         times = families.map { timeFamily.with([$0.label]) }
         instruments = [
             inFlightFamily, depthFamily, clientFamily, acceptedFamily, upstreams.family, upstreams.openedFamily,
-            leaseFamily, timeoutFamily,
+            leaseFamily, timeoutFamily, fullFamily,
             breakerFamily, openingFamily, lossFamily, trackingFamily, discardFamily, touchFamily, invalidationFamily,
             replyFamily,
             bypassFamily,

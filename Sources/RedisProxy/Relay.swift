@@ -37,10 +37,13 @@ final class Relay: @unchecked Sendable {
     private var touches: KeyTouches?
     /// Nil without a local level.
     private var rights: RightsWatch?
+    /// Nil without a local level, and in front of a cluster.
+    private var swaps: SwapWatch?
     private var sessions: [ObjectIdentifier: RelaySession] = [:]
     private var accepted = 0
     /// Who waits until everybody has gone.
     private var drained: (() -> Void)?
+    private var nextFullLogMs = 0
 
     init(_ loop: EventLoop, _ options: RelayOptions, _ shared: SharedParts) {
         self.loop = loop
@@ -64,6 +67,7 @@ final class Relay: @unchecked Sendable {
         (touches, rights) = (KeyTouches(self, reader), RightsWatch(self, local))
         if local.cache.classes.contains(where: { $0.writeMode == .through }) { through = ThroughWrites() }
         if case .cluster = options.place { return }
+        swaps = SwapWatch(self, local)
         self.fallback = fallback
         home.feed = InvalidationFeed(self, home, local, chorus.voice())
     }
@@ -97,9 +101,16 @@ final class Relay: @unchecked Sendable {
     /// The local level has come into use.
     func localLevelBegins() { hotKeys?.warm(self) }
 
-    /// Calls `then` once it is known, as far as Redis tells, what the proxy's user may do at a master.
+    /// Asks again what Redis tells nobody by itself.
+    func askForSwaps() { swaps?.ask() }
+
+    /// Calls `then` once it is known, as far as Redis tells, what the proxy's user may do at a master, and how often databases
+    /// were swapped.
     func learnRights(at node: RedisNode, then: @escaping () -> Void) {
-        if let rights { rights.ask(node, then: then) } else { then() }
+        guard let rights else { return then() }
+        rights.ask(node) { [swaps] in
+            if let swaps { swaps.ask(then: then) } else { then() }
+        }
     }
 
     private func watch() {
@@ -198,16 +209,28 @@ final class Relay: @unchecked Sendable {
     }
 
     /// What to say first on a connection. Nothing else may be asked there before Redis has agreed.
-    func greeting(for identity: Identity) -> [Greeting] {
+    ///
+    /// A client came to its state step by step, and each step was allowed to who it was then: it may have selected a database
+    /// before it became a user who must not. So the proxy's own user lays what it may, the client's user comes after that,
+    /// and what the one was refused the other tries.
+    ///
+    /// - Parameter name: of the client that the connection is for.
+    func greeting(for identity: Identity, named name: [UInt8] = []) -> [Greeting] {
         var greetings: [Greeting] = []
-        if let credentials = identity.credentials ?? options.credentials {
+        let isOthers = identity.credentials != nil
+        if let own = options.credentials {
             greetings.append(
                 Greeting(
-                    command: credentials.command, isOwnLogin: identity.credentials == nil,
-                    isForDefaultUser: credentials.user == nil))
+                    command: own.command, isOwnLogin: !isOthers, isForDefaultUser: own.user == nil, isTried: isOthers))
+        }
+        let select = Greeting(["SELECT", "\(identity.database)"], isTried: true, selectsDatabase: true)
+        if identity.database != 0 { greetings.append(select) }
+        if !name.isEmpty { greetings.append(Greeting(naming: name)) }
+        if let credentials = identity.credentials {
+            greetings.append(Greeting(command: credentials.command, isForDefaultUser: credentials.user == nil))
+            if identity.database != 0 { greetings.append(select) }
         }
         if identity.version == .three { greetings.append(Greeting(["HELLO", "3"])) }
-        if identity.database != 0 { greetings.append(Greeting(["SELECT", "\(identity.database)"])) }
         return greetings
     }
 
@@ -215,6 +238,17 @@ final class Relay: @unchecked Sendable {
         Log.error(
             "Redis refused us",
             ["upstream": "\(node)", "reply": String(decoding: reply.prefix(200), as: UTF8.self)])
+    }
+
+    /// A server is there, and lets nobody more in.
+    func noteFull(_ node: RedisNode) {
+        node.saidFull(nowMs: loop.nowMs)
+        metrics.full.add()
+        guard loop.nowMs >= nextFullLogMs else { return }
+        nextFullLogMs = loop.nowMs + 10_000
+        Log.error(
+            "Redis has as many clients as it lets in (maxclients): connections that stand do the work of those that are refused",
+            ["upstream": "\(node)"])
     }
 
     func failedToConnect(to node: RedisNode) {

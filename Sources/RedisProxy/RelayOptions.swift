@@ -35,6 +35,15 @@ public struct RelayOptions: Sendable {
     public var touchEvery = 100
     /// How often Redis is asked whether the rights of the proxy's user have changed; 0 for never.
     public var aclIntervalMs = 5000
+    public var whenGone = WhenGone.error
+
+    /// What a client is told whose command Redis did not get, and nobody answers in its place.
+    public enum WhenGone: String, Sendable, CaseIterable {
+        /// An error; the connection stays.
+        case error
+        /// Its connection closes, as if it had been one to Redis: many clients then connect anew and try again.
+        case close
+    }
 
     /// - Parameter database: 0 in front of a cluster.
     public init(

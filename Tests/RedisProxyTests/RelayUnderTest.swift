@@ -3,6 +3,7 @@ import Network
 import Operations
 import RedisTesting
 import Runtime
+import Serving
 import Testing
 
 @testable import RedisProxy
@@ -24,7 +25,7 @@ final class RelayUnderTest: Sendable {
         let features = Features()
         let access = ProxyAccess(AccessRule(judge: .users, requiresPassword: false), ProxyUsers())
         let shared = SharedParts(
-            metrics: metrics, features: features, slowCommands: SlowCommands(), operations: operations, access: access)
+            metrics: metrics, features: features, slowCommands: SlowOperations(), operations: operations, access: access)
         relay = Relay(EventLoop("relay-test"), options, shared)
         let cache = LocalCache(
             classes: [CacheClass(name: "default", patterns: [])], nowMs: MonotonicClock.nowMs)

@@ -36,7 +36,10 @@ final class RightsWatch {
         guard relay.options.aclIntervalMs > 0 else { return }
         relay.loop.after(milliseconds: relay.options.aclIntervalMs) { [weak self] in
             guard let self else { return }
-            if relay.hasClients, local.freshness.isLive { askAll() }
+            if relay.hasClients, local.freshness.isLive {
+                askAll()
+                relay.askForSwaps()
+            }
             start()
         }
     }

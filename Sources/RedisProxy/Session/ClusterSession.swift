@@ -132,7 +132,11 @@ extension RelaySession {
         var pending = pending(for: command)
         pending.sentNs = sentNs
         relay.note(pending, replyBytes: reply.count, isError: reply.first == UInt8(ascii: "-"))
-        answer(number, reply.span)
+        if reply.dropFirst().starts(with: RelayText.nodeUnreachable.utf8) {
+            answerUnreachable(number, RelayText.nodeUnreachable)
+        } else {
+            answer(number, reply.span)
+        }
         goOn()
     }
 

@@ -30,6 +30,8 @@ final class RelaySession: StreamOwner {
     var name: [UInt8] = []
     var own: OwnConnection?
     var transaction: Transaction?
+    /// Redis has refused the connection of a transaction that the client believes to be open: what is said of its commands.
+    var refusedTransaction: [UInt8]?
     /// Lent until the command that waits is answered.
     var lease: Upstream?
     /// It may not be as it was lent.
@@ -187,7 +189,7 @@ final class RelaySession: StreamOwner {
     /// - Returns: bytes of the commands that were answered.
     private func answerGets(_ bytes: Span<UInt8>) -> Int {
         isNextMissing = false
-        guard transaction == nil, reader.isBetweenCommands, relay.answersGets, !admission.mustAuthenticate,
+        guard transaction == nil, refusedTransaction == nil, reader.isBetweenCommands, relay.answersGets, !admission.mustAuthenticate,
             identity.mayShareLocalLevel, let local = relay.reader, PlainGet.begins(bytes), local.local.freshness.isLive
         else { return 0 }
         let room = max(1, mostInFlight - order.inFlight)
@@ -242,6 +244,7 @@ final class RelaySession: StreamOwner {
             answer { $0.append(error: ClientAccess.required) }
             return true
         }
+        if let refusedTransaction { return run(command, words, bytes, insteadOf: refusedTransaction) }
         if let cluster = relay.cluster { return run(command, words, bytes, in: cluster) }
         guard let gate = relay.gate else { return route(command, words, bytes) }
         switch admit(command, words, bytes, gate) {
@@ -511,8 +514,20 @@ final class RelaySession: StreamOwner {
         let command = pending.command
         let isAnswered = !command.isEmpty && relay.fallBack(command.span, identity, into: &reply)
         relay.noteUnanswered(pending, isError: !isAnswered)
-        if !isAnswered { reply.append(error: RelayText.unreachable) }
-        answer(pending.sequence, reply.span)
+        guard !isAnswered else { return answer(pending.sequence, reply.span) }
+        answerUnreachable(pending.sequence)
+    }
+
+    /// Says that Redis is gone, as it was set: with an error, or by closing, upon which many clients try again.
+    func answerUnreachable(_ number: Int, _ text: String = RelayText.unreachable) {
+        guard relay.options.whenGone == .error else {
+            // Those before it are answered: they went the same way.
+            isEnding = true
+            return client.closeWhenSent()
+        }
+        var reply: [UInt8] = []
+        reply.append(error: text)
+        answer(number, reply.span)
     }
 
     /// Takes no more commands, and closes once those under way are answered and their replies have left. Whoever waits for

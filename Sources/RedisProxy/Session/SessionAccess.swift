@@ -162,6 +162,7 @@ extension RelaySession {
                     pause = admission.refusedByRedis(given)
                 }
                 refusal.append(error: takesAnyPassword ? Self.needsPassword : RelayText.unreachable)
+                guard reply != nil || takesAnyPassword else { return answerUnreachable(number) }
             }
             let text = takesAnyPassword ? refusal : reply ?? refusal
             guard pause > .zero else {

@@ -48,8 +48,74 @@ extension RelaySession {
         _ command: Command, _ words: [Range<Int>], _ bytes: Span<UInt8>, on node: RedisNode
     ) -> Bool {
         guard mayStop() else { return false }
-        transaction = Transaction(on: lease(on: node))
+        let upstream = lease(on: node)
+        guard upstream.isConnected || !node.isFull(nowMs: relay.loop.nowMs) else {
+            lane.discard(upstream)
+            answer { $0 += Upstream.full + [13, 10] }
+            return true
+        }
+        transaction = Transaction(on: upstream)
         return runInTransaction(command, words, bytes)
+    }
+
+    /// A command that Redis did not get, because it refused the connection. Redis answers `MULTI` whatever the matter is,
+    /// refuses what is to be queued, and then `EXEC`; a client may have sent all of it at once, so nothing of it must be
+    /// carried out by itself.
+    func refused(_ pending: Pending, _ reply: [UInt8], by upstream: Upstream) {
+        if transaction?.upstream === upstream { abandonTransaction() }
+        guard upstream.use == .leased, let name = pending.name, Self.isOfTheMoment(reply) else {
+            return answer(pending.sequence, reply.span)
+        }
+        var told: [UInt8] = []
+        switch name {
+        case TransactionCommands.multi:
+            refusedTransaction = reply
+            told.append(status: "OK")
+        case TransactionCommands.exec where refusedTransaction != nil:
+            refusedTransaction = nil
+            told.append(error: RelayText.spoiled)
+        case TransactionCommands.discard where refusedTransaction != nil:
+            refusedTransaction = nil
+            told.append(status: "OK")
+        default: told = reply
+        }
+        answer(pending.sequence, told.span)
+    }
+
+    /// Whether Redis refuses now what it may take the next moment. Whom it does not know it refuses whatever comes.
+    private static func isOfTheMoment(_ reply: [UInt8]) -> Bool {
+        reply.starts(with: "-BUSY".utf8) || reply.starts(with: "-LOADING".utf8) || reply.starts(with: Upstream.full)
+    }
+
+    /// What follows on a `MULTI` that Redis never got.
+    func run(_ command: Command?, _ words: [Range<Int>], _ bytes: Span<UInt8>, insteadOf refusal: [UInt8]) -> Bool {
+        guard mayStop() else { return false }
+        switch command?.id {
+        case TransactionCommands.exec:
+            refusedTransaction = nil
+            answer { $0.append(error: RelayText.spoiled) }
+        case TransactionCommands.discard:
+            refusedTransaction = nil
+            answer { $0.append(status: "OK") }
+        case TransactionCommands.multi: answer { $0.append(error: "ERR MULTI calls can not be nested") }
+        case TransactionCommands.reset?, TransactionCommands.quit?:
+            refusedTransaction = nil
+            return command.map { runOfSession($0, words, bytes) } ?? true
+        default: answer { $0 += refusal }
+        }
+        return true
+    }
+
+    private enum TransactionCommands {
+        static let multi = id("multi")
+        static let exec = id("exec")
+        static let discard = id("discard")
+        static let reset = id("reset")
+        static let quit = id("quit")
+
+        private static func id(_ name: String) -> Command.ID? {
+            CommandTable.shared.find(name.utf8.span, in: nil)?.id
+        }
     }
 
     func abandonTransaction() {
@@ -94,6 +160,7 @@ extension RelaySession {
         releaseClaim()
         guard upstream.isConnected else {
             lane.discard(upstream)
+            if upstream.node.isFull(nowMs: relay.loop.nowMs) { answer { $0 += Upstream.full + [13, 10] } }
             endWhenAnswered()
             return false
         }

@@ -132,7 +132,11 @@ extension RelaySession {
     private func refuse(_ reply: String) -> Admission {
         refusal = nil
         releaseClaim()
-        answer { $0.append(error: reply) }
+        if reply == RelayText.unreachable {
+            answerUnreachable(order.begin())
+        } else {
+            answer { $0.append(error: reply) }
+        }
         // Redis has been told a part of it.
         if transaction != nil { endWhenAnswered() }
         return .done

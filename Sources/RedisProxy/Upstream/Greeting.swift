@@ -7,6 +7,10 @@ struct Greeting {
     var isOwnLogin = false
     /// It names no user.
     var isForDefaultUser = false
+    /// Said with rights that may not be enough: that Redis refuses it does not end the connection by itself.
+    var isTried = false
+    /// One of these has to be agreed to, whoever says it.
+    var selectsDatabase = false
 
     /// Whether Redis' answer says that the connection is not what it is for. A Redis whose default user has no password
     /// answers a password with an error, and the connection is the default user's, as was wanted.
@@ -17,9 +21,21 @@ struct Greeting {
 }
 
 extension Greeting {
-    init(_ words: [String]) {
+    init(_ words: [String], isTried: Bool = false, selectsDatabase: Bool = false) {
         var command: [UInt8] = []
         command.append(command: words)
-        self.init(command: command)
+        self.init(command: command, isTried: isTried, selectsDatabase: selectsDatabase)
+    }
+
+    /// A name is told to those who look at Redis' list of clients, and nothing depends on it.
+    init(naming name: [UInt8]) { self.init(command: Self.setName(name), isTried: true) }
+
+    static func setName(_ name: [UInt8]) -> [UInt8] {
+        var command: [UInt8] = []
+        command.append(arrayOf: 3)
+        command.append(bulk: "CLIENT")
+        command.append(bulk: "SETNAME")
+        command.append(bulk: name.span)
+        return command
     }
 }

@@ -41,6 +41,11 @@ final class NodeConnections {
         upstream.close()
     }
 
+    /// One that stands, for another that cannot be opened.
+    func standIn(for upstream: Upstream) -> Upstream? {
+        (fast + [slow]).first { $0 !== upstream && $0.hasBegun }
+    }
+
     /// Whether nobody waits for anything.
     var isIdle: Bool { lent.isEmpty && slow.isIdle && fast.allSatisfy { $0.isIdle } }
 

@@ -12,6 +12,7 @@ final class RedisNode: CustomStringConvertible {
     private(set) var breaker = Breaker()
     /// Called whenever the breaker has opened or closed.
     var breakerTurned: ((RedisNode) -> Void)?
+    private var fullUntilMs = 0
     /// Nil without a local level, and for a replica.
     var feed: InvalidationFeed?
     /// No part of the cluster any more: what is under way is still answered.
@@ -28,6 +29,10 @@ final class RedisNode: CustomStringConvertible {
         moveBreaker { $0 = Breaker() }
         feed?.reconnect()
     }
+
+    /// Whether it has said a moment ago that it lets nobody more in (`maxclients`). It answers, so that is no failure.
+    func isFull(nowMs: Int) -> Bool { nowMs < fullUntilMs }
+    func saidFull(nowMs: Int) { fullUntilMs = nowMs + 250 }
 
     /// Whether a connection may be opened now.
     func mayConnect(nowMs: Int) -> Bool {

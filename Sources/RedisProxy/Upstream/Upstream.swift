@@ -20,8 +20,15 @@ final class Upstream: StreamOwner {
     private var withheld: [UInt8]?
     /// Answers to the greeting that are still to come.
     private var greetings = 0
-    /// Nothing more is to be sent after what is withheld.
-    private var endsAfterWithheld = false
+    /// The database that the connection is for is not selected yet; what Redis said about that.
+    private var selecting: (isNeeded: Bool, refusal: [UInt8]) = (false, [])
+    /// What its only client has sent while others are still in line: Redis is to see it on a connection on which nothing is
+    /// owed, as if it were the client's own.
+    private var passLater: [UInt8] = []
+    /// Nothing more is to be sent after that.
+    private var endsWhenPassed = false
+    /// Redis lets nobody more in: another connection, which stands, does this one's work.
+    private var deputy: Upstream?
     /// When the connection was begun, until it has answered for the first time.
     private var greetedMs: Int?
     private var progress = ReplyProgress(nowMs: 0)
@@ -35,7 +42,7 @@ final class Upstream: StreamOwner {
     private var name: [UInt8] = []
 
     /// What Redis says to one connection too many, before it closes it.
-    private static let full = Array("-ERR max number of clients reached".utf8)
+    static let full = Array("-ERR max number of clients reached".utf8)
     /// With so much unsent, clients wait.
     private static let mostUnsentBytes = 4 << 20
 
@@ -47,14 +54,26 @@ final class Upstream: StreamOwner {
     }
 
     var isConnected: Bool { connection != nil }
-    var isCongested: Bool { unsentBytes >= Self.mostUnsentBytes }
+    var isCongested: Bool { (deputy?.unsentBytes ?? unsentBytes) >= Self.mostUnsentBytes }
     var isIdle: Bool { line.isEmpty }
 
     // MARK: Asking
 
     /// Sends a command; `pending` is answered whatever happens.
     func ask(_ command: Span<UInt8>, _ pending: consuming Pending) {
-        guard let connection = connected() else { return lose(pending, mayHaveRun: false) }
+        if let deputy {
+            // Only when nothing is under way there may what comes next go another way.
+            if deputy.isConnected, !deputy.isIdle || node.isFull(nowMs: relay.loop.nowMs) {
+                return deputy.ask(command, pending)
+            }
+            self.deputy = nil
+        }
+        guard let connection = connected() else {
+            guard node.isFull(nowMs: relay.loop.nowMs) else { return lose(pending, mayHaveRun: false) }
+            deputy = standIn
+            guard let deputy else { return refuse(pending, Self.full + [13, 10]) }
+            return deputy.ask(command, pending)
+        }
         if use != .leased { relay.metrics.pipelineDepth.observe(Double(line.count)) }
         if pending.sentNs == 0 { pending.sentNs = relay.loop.nowNs }
         enqueue(pending)
@@ -81,17 +100,14 @@ final class Upstream: StreamOwner {
     func setName(_ name: [UInt8]) {
         guard name != self.name || !isConnected else { return }
         self.name = name
-        var command: [UInt8] = []
-        command.append(arrayOf: 3)
-        command.append(bulk: "CLIENT")
-        command.append(bulk: "SETNAME")
-        command.append(bulk: name.span)
-        ask(command) { _, _ in }
+        // A fresh connection begins with it.
+        if isConnected { ask(Greeting.setName(name)) { _, _ in } } else { _ = connected() }
     }
 
     private func connected() -> StreamConnection? {
         if let connection { return connection }
-        guard node.address != nil, node.mayConnect(nowMs: relay.loop.nowMs) else { return nil }
+        let nowMs = relay.loop.nowMs
+        guard node.address != nil, !node.isFull(nowMs: nowMs), node.mayConnect(nowMs: nowMs) else { return nil }
         guard let fresh = relay.connect(to: node) else {
             relay.failedToConnect(to: node)
             return nil
@@ -105,14 +121,16 @@ final class Upstream: StreamOwner {
     }
 
     private func greet(_ connection: StreamConnection) {
-        let all = relay.greeting(for: identity)
-        (withheld, greetings, endsAfterWithheld) = (all.isEmpty ? nil : [], all.count + 1, false)
+        let all = relay.greeting(for: identity, named: name)
+        // What many clients send waits until Redis has let the connection in: if it does not, another one takes it over.
+        withheld = all.isEmpty && use == .leased ? nil : []
+        (greetings, selecting) = (all.count + 1, (identity.database != 0, []))
         for greeting in all {
             var pending = Pending()
             pending.taken = { [self] reply, kind in
                 guard let reply else { return }
                 greetings -= 1
-                if greeting.isRefused(by: reply.span, kind) { refused(greeting, reply) }
+                heard(reply, kind, to: greeting)
             }
             enqueue(pending)
             connection.send(greeting.command.span)
@@ -122,6 +140,7 @@ final class Upstream: StreamOwner {
             guard reply != nil else { return }
             (greetings, greetedMs) = (0, nil)
             relay.connectionAnswered(by: node)
+            guard !selecting.isNeeded else { return refused(selecting.refusal) }
             sendWithheld()
         }
         enqueue(pending)
@@ -135,25 +154,67 @@ final class Upstream: StreamOwner {
         guard let bytes = withheld else { return }
         withheld = nil
         connection?.send(bytes.span)
-        if endsAfterWithheld { connection?.finishWhenSent() }
+    }
+
+    private func heard(_ reply: [UInt8], _ kind: ReplySkimmer.Kind, to greeting: Greeting) {
+        if greeting.selectsDatabase {
+            if kind == .error { selecting.refusal = reply } else { selecting.isNeeded = false }
+        }
+        guard !greeting.isTried, greeting.isRefused(by: reply.span, kind) else { return }
+        if greeting.isOwnLogin { relay.noteRefusedGreeting(reply, by: node) }
+        refused(reply)
     }
 
     /// Redis does not want the connection to be what it is for: whoever asked there is told so, and nothing was sent.
-    private func refused(_ greeting: Greeting, _ reply: [UInt8]) {
-        if greeting.isOwnLogin { relay.noteRefusedGreeting(reply, by: node) }
+    private func refused(_ reply: [UInt8]) {
+        only?.refused(reply.span)
+        var waiting = giveUp()
+        while let pending = waiting.popFirst() { refuse(pending, reply) }
+    }
+
+    /// Redis has let nobody more in, and seen nothing: what was to be sent goes over a connection that stands.
+    private func turnedAway() {
+        relay.noteFull(node)
+        let bytes = withheld
+        guard use != .writes, only == nil, let bytes, let standIn else { return refused(Self.full + [13, 10]) }
+        deputy = standIn
+        standIn.adopt(giveUp(), bytes)
+    }
+
+    /// Closes a connection that has not begun.
+    ///
+    /// - Returns: who waits for more than the greeting.
+    private func giveUp() -> FIFO<Pending> {
         var waiting = line
         relay.metrics.inFlight.move(by: -Double(waiting.count))
         line = FIFO()
-        only?.refused(reply.span)
+        let greetings = greetings
         close()
         for _ in 0..<greetings { _ = waiting.popFirst() }
-        while let pending = waiting.popFirst() {
-            // Pending writes are sent again when Redis lets us.
-            pending.taken?(use == .writes ? nil : reply, .error)
-            guard let session = end(pending) else { continue }
-            relay.noteUnanswered(pending, isError: true)
-            session.answer(pending.sequence, reply.span)
-        }
+        return waiting
+    }
+
+    private func adopt(_ waiting: FIFO<Pending>, _ bytes: [UInt8]) {
+        var waiting = waiting
+        guard let connection else { return lose(all: waiting, mayHaveRun: false) }
+        while let pending = waiting.popFirst() { enqueue(pending) }
+        send(bytes.span, on: connection)
+    }
+
+    private var standIn: Upstream? {
+        use == .leased || use == .writes
+            ? nil : relay.lane(of: identity)?.connections(to: node).standIn(for: self)
+    }
+
+    /// Whether what is asked is sent at once.
+    var hasBegun: Bool { isConnected && greetedMs == nil }
+
+    private func refuse(_ pending: Pending, _ reply: [UInt8]) {
+        // Pending writes are sent again when Redis lets us.
+        pending.taken?(use == .writes ? nil : reply, .error)
+        guard let session = end(pending) else { return }
+        relay.noteUnanswered(pending, isError: true)
+        session.refused(pending, reply, by: self)
     }
 
     // MARK: Being answered
@@ -188,14 +249,12 @@ final class Upstream: StreamOwner {
                     }
                     deliver(text, reply.kind)
                     guard connection.isOpen else { return input.count }
+                    if line.isEmpty, only != nil { sendPassed() }
                 }
             }
             return taken
         }
-        guard !isTurnedAway else {
-            relay.noteRefusedGreeting(Self.full, by: node)
-            return connection.close()
-        }
+        guard !isTurnedAway else { return turnedAway() }
         guard let fault else { return }
         Log.error("Redis sent what is no reply", ["upstream": "\(node)", "fault": "\(fault)"])
         connection.close()
@@ -255,7 +314,7 @@ final class Upstream: StreamOwner {
 
     func closed(_ connection: StreamConnection) {
         let hasSentCommands = connection.hasSent && !isTurnedAway && withheld == nil
-        (self.connection, name, withheld) = (nil, [], nil)
+        (self.connection, name, withheld, passLater, endsWhenPassed) = (nil, [], nil, [], false)
         relay.metrics.upstreams.closed(use)
         if isGivenUp {
             if greetedMs != nil { node.gaveUp(nowMs: relay.loop.nowMs) }
@@ -334,13 +393,23 @@ final class Upstream: StreamOwner {
         connection?.isReadToTheEnd = true
     }
 
-    func pass(_ bytes: Span<UInt8>) { if let connection { send(bytes, on: connection) } }
-
-    func finish() {
-        if withheld == nil { connection?.finishWhenSent() } else { endsAfterWithheld = true }
+    func pass(_ bytes: Span<UInt8>) {
+        guard line.isEmpty else { return passLater.append(bytes: bytes) }
+        connection?.send(bytes)
     }
 
-    var unsentBytes: Int { (connection?.unsentBytes ?? 0) + (withheld?.count ?? 0) }
+    func finish() {
+        if line.isEmpty { connection?.finishWhenSent() } else { endsWhenPassed = true }
+    }
+
+    private func sendPassed() {
+        let bytes = passLater
+        passLater = []
+        if !bytes.isEmpty { connection?.send(bytes.span) }
+        if endsWhenPassed { connection?.finishWhenSent() }
+    }
+
+    var unsentBytes: Int { (connection?.unsentBytes ?? 0) + (withheld?.count ?? 0) + passLater.count }
     func pause() { connection?.pause() }
     func resume() { connection?.resume() }
 }

@@ -18,6 +18,7 @@ struct RedisProxySettings: CarryingSettings {
     private let maxClients: Int
     private let touchEvery: Int
     private let aclInterval: Duration
+    private let whenGone: RelayOptions.WhenGone
     private let cache: CacheConfiguration
     private let writeBehind: WriteBehindRules
     private let stateFolder: String?
@@ -51,6 +52,9 @@ struct RedisProxySettings: CarryingSettings {
             "redis_proxy.acl_interval", default: .seconds(5),
             "How often Redis is asked whether the proxy's own user may still read what is kept (ACL GETUSER); 0 for never.",
             in: .zero...(.seconds(3600)))
+        whenGone = try settings.read(
+            "redis_proxy.when_gone", oneOf: RelayOptions.WhenGone.self, default: .error,
+            "What a client gets while Redis is gone, where nothing answers in its place: an error, or its connection closed.")
         cache = try CacheConfiguration(settings)
         writeBehind = try WriteBehindRules(settings)
         stateFolder = ground.stateFolder
@@ -134,6 +138,7 @@ struct RedisProxySettings: CarryingSettings {
             place, tls: redis?.usesTLS == true ? try redisTLS.makeForMany(host: host) : nil, user: redis?.user,
             password: redis?.password, database: redis?.database ?? 0)
         (options.touchEvery, options.aclIntervalMs) = (touchEvery, aclInterval.milliseconds)
+        options.whenGone = whenGone
         return options
     }
 

@@ -108,7 +108,7 @@ import Testing
         (["serve", "--config=/etc/a:b@c"], "serve\0--config=/etc/a:b@c\0"),
     ])
     func thePlacesOfSecretsAreFound(_ words: [String], _ shown: String) {
-        var bytes = words.flatMap { Array($0.utf8) + [0] }
+        var bytes = Array(words.joined(separator: "\0").utf8) + [0]
         for place in ShownArguments.secretPlaces(in: bytes) { bytes[place] = UInt8(ascii: "*") }
         #expect(String(decoding: bytes, as: UTF8.self) == shown)
     }
