@@ -64,6 +64,9 @@ final class RelaySession: StreamOwner {
     var claim: WriteScope?
     /// Why it cannot be passed on.
     var refusal: String?
+    /// Keys that the command at hand deletes and Redis never had, and the same by the number of those under way.
+    var superseded = 0
+    private var supersededByNumber: [Int: Int] = [:]
     /// What the commands of the transaction touch.
     var transactionScope = WriteScope.none
     /// Own writes under way, and what they may touch (`Settlement.mask`).
@@ -422,6 +425,7 @@ final class RelaySession: StreamOwner {
         if !before.isNone { relay.reader?.local.apply(before) }
         relay.metrics.received(pending.family)
         if let claim { (pending.claim, self.claim) = (claim, nil) }
+        if superseded > 0 { (supersededByNumber[pending.sequence], superseded) = (superseded, 0) }
         relay.writeSent(after, command, identity)
         upstream.ask(bytes, pending)
     }
@@ -455,6 +459,13 @@ final class RelaySession: StreamOwner {
 
     /// The reply to a command under way, or an error in its place.
     func answer(_ number: Int, _ reply: Span<UInt8>) {
+        if !supersededByNumber.isEmpty, let more = supersededByNumber.removeValue(forKey: number),
+            reply.count > 3, reply[0] == UInt8(ascii: ":"), let count = reply.strictInteger(in: 1..<reply.count - 2)
+        {
+            var text: [UInt8] = []
+            text.append(integer: count &+ more)
+            return answer(number, text.span)
+        }
         client.send { order.end(number, reply, to: &$0) }
         replyBytes = max(reply.count, replyBytes - replyBytes / 4, 1)
         hasFailed = reply.count > 0 && reply[0] == UInt8(ascii: "-")

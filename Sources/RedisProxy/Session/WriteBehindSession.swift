@@ -43,7 +43,49 @@ extension RelaySession {
             case .unknown: break
             }
         }
-        return flush(scope, gate)
+        if let supersession = gate.supersession(by: command, words, in: bytes, identity),
+            let admission = supersede(supersession, scope, gate)
+        {
+            return admission
+        }
+        guard case .everything = scope else { return flush(scope, gate) }
+        return flush(scope, gate, mayDoWithout: gate.mayDoWithout(command, words, in: bytes, identity))
+    }
+
+    /// Has the keys' removal take the place of what is pending, and waits until it is at Redis, which takes that even when it
+    /// has no room. Then the command finds nothing there, and what it did not count is added to its reply.
+    ///
+    /// - Returns: nil where that does not work now.
+    private func supersede(
+        _ supersession: WriteGate.Supersession, _ scope: WriteScope, _ gate: WriteGate
+    ) -> Admission? {
+        // Nothing of its keys is in the way, whatever else is pending.
+        guard !supersession.removals.isEmpty else {
+            claim = gate.claim(scope)
+            return .go
+        }
+        let keys = supersession.removals.map(\.key)
+        let session = Returning(self)
+        let (writeBehind, loop) = (gate.writeBehind, relay.loop)
+        let claimed = gate.claim(scope)
+        let refusal = writeBehind.accept(supersession.removals, on: loop) { end in
+            if case .failed(let reply) = end {
+                session.session.refusal = reply
+                return session.session.goOn()
+            }
+            let waits = writeBehind.whenFlushed(keys, on: loop) { end in
+                if case .failed(let reply) = end { session.session.refusal = reply }
+                session.session.goOn()
+            }
+            if !waits { session.session.goOn() }
+        }
+        guard refusal == nil else {
+            gate.release(claimed)
+            return nil
+        }
+        (claim, superseded) = (claimed, supersession.count)
+        hold = .event
+        return .wait
     }
 
     private func admit(
@@ -117,11 +159,16 @@ extension RelaySession {
     }
 
     /// Claims what the command touches, and waits until nothing of it is pending.
-    private func flush(_ scope: WriteScope, _ gate: WriteGate) -> Admission {
+    ///
+    /// - Parameter mayDoWithout: it is carried out all the same where Redis has no room for what is pending.
+    private func flush(_ scope: WriteScope, _ gate: WriteGate, mayDoWithout: Bool = false) -> Admission {
         claim = gate.claim(scope)
         let session = Returning(self)
+        let writeBehind = gate.writeBehind
         let waits = gate.whenFlushed(scope, database: identity.database, on: relay.loop) { end in
-            if case .failed(let reply) = end { session.session.refusal = reply }
+            if case .failed(let reply) = end, !mayDoWithout || !writeBehind.hasNoRoom {
+                session.session.refusal = reply
+            }
             session.session.goOn()
         }
         guard waits else { return .go }
@@ -130,7 +177,7 @@ extension RelaySession {
     }
 
     private func refuse(_ reply: String) -> Admission {
-        refusal = nil
+        (refusal, superseded) = (nil, 0)
         releaseClaim()
         if reply == RelayText.unreachable {
             answerUnreachable(order.begin())

@@ -47,6 +47,18 @@ struct FlushBarriers: Sendable {
         return done
     }
 
+    /// Those who wait for one of these keys, or for all, wait no more.
+    mutating func remove(awaiting keys: [PendingKey]) -> [ID] {
+        var gone: Set<ID> = []
+        for key in keys { gone.formUnion((byKey[key] ?? []).map(\.id)) }
+        for id in gone { missing[id] = nil }
+        if !gone.isEmpty {
+            byKey = byKey.mapValues { $0.filter { !gone.contains($0.id) } }.filter { !$0.value.isEmpty }
+        }
+        defer { forAll = [] }
+        return gone.sorted() + forAll.map(\.id)
+    }
+
     /// Nobody waits any more.
     mutating func removeAll() -> [ID] {
         let all = missing.keys.sorted() + forAll.map(\.id)

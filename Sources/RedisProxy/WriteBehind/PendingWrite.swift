@@ -39,6 +39,11 @@ public struct PlannedWrite: Equatable, Sendable {
         self.expiry = expiry
     }
 
+    /// That nothing is under the key: a value whose moment passed long ago.
+    static func removal(of key: PendingKey) -> PlannedWrite { PlannedWrite(key, [], .moment(ms: 1)) }
+
+    var isRemoval: Bool { expiry == .moment(ms: 1) }
+
     /// What holding it costs: the bytes, and roughly what surrounds them.
     var sizeBytes: Int { key.bytes.count + value.count + 200 }
 }

@@ -31,7 +31,11 @@ struct PendingWrites: Sendable {
     }
 
     /// Why a write is not taken.
-    enum Refusal: String, Error, CaseIterable, Sendable { case full, large }
+    enum Refusal: String, Error, CaseIterable, Sendable {
+        case full, large
+        /// Redis takes none at present: it is full itself.
+        case noRoom
+    }
 
     enum Step: Equatable, Sendable {
         /// Writes up to this one, as far as nothing was said of them yet, are on disk.
@@ -134,6 +138,8 @@ struct PendingWrites: Sendable {
     /// When it was sent.
     private var departure = (nowMs: 0, wallMs: 0)
     private var backoff: Backoff?
+    /// Redis answers, and refuses what makes its data larger (`OOM`). Removals it takes.
+    private(set) var hasNoRoom = false
     private var barriers = FlushBarriers()
 
     /// - Parameters:
@@ -166,8 +172,12 @@ struct PendingWrites: Sendable {
     /// - Returns: the sequence of the last.
     mutating func accept(_ plans: [PlannedWrite], wallMs: Int) throws(Refusal) -> UInt64 {
         let bytes = plans.reduce(0) { $0 + $1.sizeBytes }
-        guard bytes <= rules.mostBytesAtOnce else { throw .large }
-        guard count + plans.count <= rules.mostWrites, sizeBytes + bytes <= rules.mostBytes else { throw .full }
+        // Removals are taken of what is pending only, and make room.
+        if !plans.allSatisfy(\.isRemoval) {
+            guard !hasNoRoom else { throw .noRoom }
+            guard bytes <= rules.mostBytesAtOnce else { throw .large }
+            guard count + plans.count <= rules.mostWrites, sizeBytes + bytes <= rules.mostBytes else { throw .full }
+        }
         count += plans.count
         sizeBytes += bytes
         counts.accepted += plans.count
@@ -188,7 +198,9 @@ struct PendingWrites: Sendable {
     mutating func wait(for keys: [PendingKey], nowMs: Int) -> Wait {
         let pending = Set(keys.filter { slots[$0] != nil })
         guard !pending.isEmpty else { return .nothing }
-        if let backoff, nowMs < backoff.untilMs { return .impossible(reason: backoff.reason) }
+        if let backoff, nowMs < backoff.untilMs, !hasNoRoom || !pending.allSatisfy({ isRemoved($0) }) {
+            return .impossible(reason: backoff.reason)
+        }
         let id = barriers.add(pending, through: lastSequence)
         for key in pending { pressOn(key) }
         return .until(id)
@@ -200,6 +212,16 @@ struct PendingWrites: Sendable {
         hurryAll()
         return .until(barriers.addForAll(through: lastSequence))
     }
+
+    /// Keys under which something is pending.
+    ///
+    /// - Parameter database: nil for all.
+    func keys(in database: Int?) -> [PendingKey] {
+        slots.keys.filter { (database == nil || $0.database == database) && slots[$0]?.newest != nil }
+    }
+
+    /// Whether what is pending under a key is its removal, which a Redis without room takes.
+    private func isRemoved(_ key: PendingKey) -> Bool { slots[key]?.newest?.plan.isRemoval == true }
 
     /// Leaves nothing waiting that has been accepted so far.
     mutating func hurryAll() { urgentThrough = lastSequence }
@@ -299,6 +321,7 @@ struct PendingWrites: Sendable {
     /// When `nextFlight` has something, if nothing else happens. Nil for never.
     var dueMs: Int? {
         guard flight.isEmpty, ready > 0, let oldest = oldestReady else { return nil }
+        if hasNoRoom, urgent.contains(where: { isReady($0) && isRemoved($0) }) { return .min }
         let isPressing = !urgent.isEmpty || ready >= rules.batch || oldest.first <= urgentThrough
         let due = isPressing ? Int.min : oldest.sinceMs + rules.flushIntervalMs
         return backoff.map { max($0.untilMs, due) } ?? due
@@ -310,8 +333,10 @@ struct PendingWrites: Sendable {
         let isAllDue =
             ready >= rules.batch || oldest.first <= urgentThrough || oldest.sinceMs + rules.flushIntervalMs <= nowMs
         var room = rules.flightBytes
-        for key in urgent { depart(key, &room) }
-        if isAllDue {
+        // While Redis is left alone because it has no room, removals go.
+        let goesAlone = hasNoRoom && backoff.map { nowMs < $0.untilMs } == true
+        for key in urgent where !goesAlone || isRemoved(key) { depart(key, &room) }
+        if isAllDue, !goesAlone {
             for place in line[served...] where slots[place.key]?.waiting?.first == place.first {
                 guard room > 0, flight.count < rules.flightWrites else { break }
                 depart(place.key, &room)
@@ -332,6 +357,7 @@ struct PendingWrites: Sendable {
     mutating func answered(_ replies: [FlushReply], nowMs: Int) -> [Step] {
         precondition(replies.count <= flight.count)
         var failure: String?
+        var (noRoom, unsent, hasWritten): (String?, [PendingKey], Bool) = (nil, [], false)
         for (index, key) in flight.enumerated() {
             guard let part = slots[key]?.leaving else { preconditionFailure("nothing leaves") }
             switch index < replies.count ? replies[index] : nil {
@@ -339,6 +365,12 @@ struct PendingWrites: Sendable {
             case .done:
                 counts.flushed += 1
                 landed.append(key)
+                if !part.write.plan.isRemoval { hasWritten = true }
+            case .error(let text) where text.hasPrefix("OOM "):
+                noRoom = noRoom ?? text
+                comeBack(key, part)
+                // Its removal has come meanwhile, and goes next.
+                if !isRemoved(key) { unsent.append(key) }
             case .error(let text) where replies[index].isPassing:
                 failure = failure ?? text
                 comeBack(key, part)
@@ -349,14 +381,16 @@ struct PendingWrites: Sendable {
             }
         }
         flight = []
-        guard let failure else {
-            backoff = nil
+        guard let reason = failure ?? noRoom else {
+            if hasWritten || !hasNoRoom { (backoff, hasNoRoom) = (nil, false) }
             return []
         }
+        // Of a Redis that is gone nobody knows.
+        hasNoRoom = failure == nil
         let delay = min(backoff.map { $0.delayMs * 2 } ?? rules.backoffMs.lowerBound, rules.backoffMs.upperBound)
-        backoff = Backoff(delayMs: delay, untilMs: nowMs + delay, reason: failure)
-        let waiting = barriers.removeAll()
-        return waiting.isEmpty ? [] : [.fail(waiting, reason: failure)]
+        backoff = Backoff(delayMs: delay, untilMs: nowMs + delay, reason: reason)
+        let waiting = hasNoRoom ? barriers.remove(awaiting: unsent) : barriers.removeAll()
+        return waiting.isEmpty ? [] : [.fail(waiting, reason: reason)]
     }
 
     /// Redis counts what is left of a lifetime from when it gets to the command. Where that may have been noticeably later
@@ -427,6 +461,7 @@ struct PendingWrites: Sendable {
             if slots[key]?.waiting != nil { ready += 1 }
             pressOn(key)
         }
+        if count == 0 { hasNoRoom = false }
         while served < line.count, !isCurrent(line[served]) { served += 1 }
         if served > 512, served * 2 > line.count {
             line.removeFirst(served)

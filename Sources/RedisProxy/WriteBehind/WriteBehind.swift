@@ -56,6 +56,8 @@ public final class WriteBehind: Sendable {
         case full
         /// Longer than what is kept in memory.
         case large
+        /// Redis has no room: it is for Redis to say so.
+        case noRoom
         case stopping
     }
 
@@ -89,6 +91,7 @@ public final class WriteBehind: Sendable {
     private let logBytes = Atomic<Int>(0)
     /// Lets reads pass without a lock while nothing is pending.
     private let isIdle: Atomic<Bool>
+    private let noRoom = Atomic<Bool>(false)
     private let rejected: RejectedWrites
     private let sink: any WriteSink
     private let metrics = WriteBehindMetrics()
@@ -148,13 +151,18 @@ public final class WriteBehind: Sendable {
                 isIdle.store(false, ordering: .releasing)
                 return nil
             } catch {
-                return error == .full ? .full : .large
+                switch error {
+                case .full: return .full
+                case .large: return .large
+                case .noRoom: return .noRoom
+                }
             }
         }
         switch refusal {
         case nil: thread.wake()
         case .full: metrics.refuse(.full, writes.count)
         case .large: metrics.refuse(.large, writes.count)
+        case .noRoom: metrics.refuse(.noRoom, writes.count)
         case .stopping: metrics.refuse(.stopping, writes.count)
         }
         return refusal
@@ -162,6 +170,15 @@ public final class WriteBehind: Sendable {
 
     /// Whether nothing is pending. Costs next to nothing.
     public var isAllFlushed: Bool { isIdle.load(ordering: .acquiring) }
+
+    /// Whether Redis refuses pending writes because it has no room. Deletions then take their place, what reads the keyspace
+    /// as a whole reads Redis without them, and new writes are Redis' to refuse. Costs next to nothing.
+    public var hasNoRoom: Bool { noRoom.load(ordering: .acquiring) }
+
+    /// Keys under which something is pending.
+    ///
+    /// - Parameter database: nil for all.
+    func keys(in database: Int?) -> [PendingKey] { state.withLock { $0.pending.keys(in: database) } }
 
     /// The newest acknowledged value of a key, as long as it is pending. Costs next to nothing while nothing is.
     public func overlay(_ key: PendingKey, wallMs: Int) -> Overlay {
@@ -402,6 +419,13 @@ public final class WriteBehind: Sendable {
             }
         }
         metrics.add(state.takeCounts())
+        if noRoom.exchange(state.pending.hasNoRoom, ordering: .acquiringAndReleasing) != state.pending.hasNoRoom {
+            if state.pending.hasNoRoom {
+                Log.error("write-behind: Redis has no room for pending writes, and new ones are passed on to it")
+            } else {
+                Log.info("write-behind: Redis has room again, or what had none was deleted")
+            }
+        }
         isIdle.store(state.pending.isEmpty, ordering: .releasing)
         return calls
     }

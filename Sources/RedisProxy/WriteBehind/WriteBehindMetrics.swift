@@ -3,7 +3,10 @@ import Metrics
 /// What writing behind counts. What is pending is read when it is asked for.
 struct WriteBehindMetrics: Sendable {
     /// Why a write was not acknowledged from the log.
-    enum Refusal: String, CaseIterable { case full, large, stopping, disk }
+    enum Refusal: String, CaseIterable {
+        case full, large, stopping, disk
+        case noRoom = "no_room"
+    }
 
     private let acceptedFamily = CounterFamily(
         .counter("outrigger_redis_proxy_write_behind_accepted_total", "Writes that were acknowledged from the log."))
@@ -24,7 +27,7 @@ struct WriteBehindMetrics: Sendable {
     private let refusedFamily = CounterFamily(
         .counter(
             "outrigger_redis_proxy_write_behind_refused_total",
-            "Writes that were not taken: too much pending, too large, stopping; or refused because the disk failed."),
+            "Writes that were not taken: too much pending, too large, stopping, Redis full; or refused because the disk failed."),
         labelNames: ["reason"])
     private let replayedFamily = CounterFamily(
         .counter(

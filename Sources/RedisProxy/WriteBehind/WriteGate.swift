@@ -31,6 +31,10 @@ final class WriteGate {
     private static let get = CommandTable.shared.find("get".utf8.span, in: nil)?.id
     private static let mget = CommandTable.shared.find("mget".utf8.span, in: nil)?.id
     private static let strlen = CommandTable.shared.find("strlen".utf8.span, in: nil)?.id
+    private static let del = CommandTable.shared.find("del".utf8.span, in: nil)?.id
+    private static let unlink = CommandTable.shared.find("unlink".utf8.span, in: nil)?.id
+    private static let flushdb = CommandTable.shared.find("flushdb".utf8.span, in: nil)?.id
+    private static let flushall = CommandTable.shared.find("flushall".utf8.span, in: nil)?.id
 
     init(_ writeBehind: WriteBehind, _ local: LocalLevel) {
         self.writeBehind = writeBehind
@@ -99,6 +103,46 @@ final class WriteGate {
     func holds(_ keys: [[UInt8]], _ identity: Identity) -> Bool {
         guard !isIdle else { return false }
         return writeBehind.overlays(keys.map { PendingKey(identity.database, $0) }, wallMs: 0).contains { $0 != .none }
+    }
+
+    // MARK: While Redis has no room
+
+    /// What a deletion does to pending writes, which Redis would not take.
+    struct Supersession {
+        let removals: [PlannedWrite]
+        /// Keys of which a value was pending: as far as clients know they were there, though not at Redis.
+        let count: Int
+    }
+
+    /// Nil where nothing is in the way, and for what is no deletion.
+    func supersession(
+        by command: Command, _ words: [Range<Int>], in bytes: Span<UInt8>, _ identity: Identity
+    ) -> Supersession? {
+        guard writeBehind.hasNoRoom, identity.mayShareLocalLevel, command.takes(words: words.count) else { return nil }
+        let keys: [PendingKey]
+        switch command.id {
+        case Self.del, Self.unlink: keys = words.dropFirst().map { PendingKey(identity.database, bytes.copy($0)) }
+        case Self.flushdb: keys = writeBehind.keys(in: identity.database)
+        case Self.flushall: keys = writeBehind.keys(in: nil)
+        default: return nil
+        }
+        let distinct = Array(Set(keys))
+        let found = writeBehind.overlays(distinct, wallMs: Int(WallClock.nowMilliseconds))
+        let pending = zip(distinct, found).filter { $0.1 != .none }
+        let isCounted = command.id == Self.del || command.id == Self.unlink
+        return Supersession(
+            removals: pending.map { .removal(of: $0.0) }, count: isCounted ? pending.count { $0.1 != .absent } : 0)
+    }
+
+    /// Whether a command that wants to see everything may see Redis without what is pending, because Redis does not take
+    /// it: not where it names a key that is pending, and not where it would move what is pending elsewhere.
+    func mayDoWithout(
+        _ command: Command, _ words: [Range<Int>], in bytes: Span<UInt8>, _ identity: Identity
+    ) -> Bool {
+        guard !command.has(.flushes), !command.has(.otherDatabase), command.lane != .transaction else { return false }
+        var places: [Int] = []
+        guard command.keys.append(of: words, in: bytes, to: &places) else { return false }
+        return !holds(places.map { bytes.copy(words[$0]) }, identity)
     }
 
     // MARK: Commands for Redis

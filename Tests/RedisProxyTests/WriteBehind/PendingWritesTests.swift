@@ -43,6 +43,50 @@ extension PendingWrites {
 }
 
 @Suite struct PendingWritesTests {
+    @Test func whileRedisHasNoRoomRemovalsGoAndNothingElseIsTaken() throws {
+        var pending = PendingWrites(.init())
+        let full = FlushReply.error("OOM command not allowed when used memory > 'maxmemory'.")
+        let reason = "OOM command not allowed when used memory > 'maxmemory'."
+        try pending.take("a", "1")
+        try pending.take("b", "2")
+        #expect(pending.flight(atMs: 1000) == ["SET a 1", "SET b 2"])
+        #expect(pending.wait(for: [PendingKey("a")], nowMs: 1000) == .until(1))
+        #expect(pending.answered([full, full], nowMs: 1000) == [.fail([1], reason: reason)])
+        #expect(pending.hasNoRoom)
+        #expect(throws: PendingWrites.Refusal.noRoom) { _ = try pending.accept([PlannedWrite("c", "3")], wallMs: 0) }
+        #expect(pending.wait(for: [PendingKey("a")], nowMs: 1001) == .impossible(reason: reason))
+        // A removal takes the place of what is pending, and does not wait until Redis is tried again.
+        _ = try pending.accept([.removal(of: PendingKey("a"))], wallMs: 1001)
+        pending.log(atMs: 1001)
+        #expect(pending.wait(for: [PendingKey("a")], nowMs: 1001) == .until(2))
+        #expect(pending.flight(atMs: 1001) == ["UNLINK a"])
+        #expect(pending.answered([.done], nowMs: 1002) == [] && pending.hasNoRoom)
+        #expect(pending.log(atMs: 1002) == [.release([2])])
+        #expect(pending.value("a") == nil && pending.value("b") == "2")
+        // The rest is tried as ever, and then new ones are taken again.
+        #expect(pending.flight(atMs: 1099) == nil)
+        #expect(pending.flight(atMs: 1100) == ["SET b 2"])
+        #expect(pending.answered([.done], nowMs: 1101) == [] && !pending.hasNoRoom)
+        try pending.take("c", "3", atMs: 1101)
+    }
+
+    @Test func aRemovalThatComesWhileItsWriteIsUnderWayGoesNext() throws {
+        var pending = PendingWrites(.init())
+        let full = FlushReply.error("OOM no")
+        try pending.take("a", "1")
+        #expect(pending.flight(atMs: 1000) == ["SET a 1"])
+        #expect(pending.answered([full], nowMs: 1000) == [])
+        #expect(pending.flight(atMs: 1100) == ["SET a 1"])
+        _ = try pending.accept([.removal(of: PendingKey("a"))], wallMs: 1100)
+        pending.log(atMs: 1100)
+        #expect(pending.wait(for: [PendingKey("a")], nowMs: 1100) == .until(1))
+        #expect(pending.answered([full], nowMs: 1101) == [])
+        #expect(pending.flight(atMs: 1101) == ["UNLINK a"])
+        #expect(pending.answered([.done], nowMs: 1102) == [])
+        #expect(pending.log(atMs: 1102) == [.release([1])])
+        #expect(pending.isEmpty && !pending.hasNoRoom)
+    }
+
     @Test func aWriteIsAcknowledgedOnceItIsOnDiskAndSentOneIntervalLater() throws {
         var pending = PendingWrites(.init())
         #expect(try pending.accept([PlannedWrite("a", "1"), PlannedWrite("b", "2")], wallMs: 7) == 2)

@@ -168,6 +168,43 @@ import Testing
         await proxy.stop()
     }
 
+    @Test func aRedisWithoutRoomTakesDeletionsAndReadsAndRefusesTheRestItself() async throws {
+        let quick = ProxyVariant(
+            name: "quick", flags: ProxyVariant.behind.flags + ["--redis-proxy.write-behind.flush-interval=1ms"])
+        let full = "-OOM command not allowed when used memory > 'maxmemory'.\r\n"
+        try await prove(quick) { client, other, redis in
+            try redis.ask("CONFIG", "SET", "maxmemory", "1")
+            for (deletion, told) in [
+                (["DEL", "a", "none"], ":1\r\n"), (["UNLINK", "a", "a"], ":1\r\n"), (["FLUSHDB"], "+OK\r\n"),
+                (["FLUSHALL"], "+OK\r\n"),
+            ] {
+                #expect(try client.ask("SET", "a", "1") == "+OK\r\n")
+                try client.ask("SELECT", "1")
+                #expect(["+OK\r\n", full].contains(try client.ask("SET", "elsewhere", "1")))
+                try client.ask("SELECT", "0")
+                // Until the proxy has tried: from then on writes are for Redis to refuse.
+                try other.expect(full, "SET", "b", "2")
+                #expect(try other.ask("GET", "a") == Self.bulk("1"))
+                #expect(try other.ask("INCR", "a") == full)
+                #expect(try client.ask("KEYS", "*") == "*0\r\n")
+                #expect(try client.ask("DBSIZE") == ":0\r\n")
+                #expect(try client.ask("EVAL", "return 7", "0") == ":7\r\n")
+                #expect(try client.ask("EVAL", "return redis.call('GET', KEYS[1])", "1", "a") == full)
+                #expect(try client.ask("DEL", "none") == ":0\r\n")
+                #expect(String(decoding: try client.ask(deletion.map { Array($0.utf8) }), as: UTF8.self) == told)
+                #expect(try other.ask("GET", "a") == Self.null)
+                #expect(try other.ask("DEL", "a") == ":0\r\n")
+                #expect(try client.ask("FLUSHALL") == "+OK\r\n")
+            }
+            try client.ask("SET", "kept", "1")
+            try redis.ask("CONFIG", "SET", "maxmemory", "0")
+            try redis.expect(Self.bulk("1"), "GET", "kept")
+            try client.expect("+OK\r\n", "SET", "more", "2")
+            try redis.expect(Self.bulk("2"), "GET", "more")
+            #expect(try redis.ask("DBSIZE") == ":2\r\n")
+        }
+    }
+
     @Test func whatIsPendingIsAtRedisWhenTheProxyHasEnded() async throws {
         let proxy = try await ProxyUnderTest.start(Self.slow())
         let port = proxy.port
