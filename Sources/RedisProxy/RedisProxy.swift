@@ -84,11 +84,16 @@ public final class RedisProxy: Sendable {
     }
 
     /// With a Redis in memory. Throws when the address cannot be listened on.
-    public init(_ entrances: ProxyEntrances, memory: MemoryRedis) throws {
+    ///
+    /// - Parameter clientBytes: what clients may have here that is not dealt with, all together.
+    public init(
+        _ entrances: ProxyEntrances, memory: MemoryRedis, clientBytes: Int = ClientLimits.standardBytes
+    ) throws {
         features = Features()
         (access, limit) = (entrances.access, entrances.entrances.limit)
         (relay, cache, keeping, hotKeys, sources, writeBehind) = (nil, nil, nil, nil, [], nil)
-        let door = MemoryDoor(memory, metrics, Lobby(access, on: loop))
+        let buffers = ClientBuffers(limitBytes: clientBytes, metrics, on: loop)
+        let door = MemoryDoor(memory, metrics, Lobby(access, on: loop), buffers)
         memoryDoor = door
         listeners = try EntranceListeners(entrances.entrances, on: loop) { door.accept($0) }
     }
@@ -175,12 +180,14 @@ private final class MemoryDoor: @unchecked Sendable {
     private let redis: MemoryRedis
     private let metrics: RedisProxyMetrics
     private let lobby: Lobby
+    private let buffers: ClientBuffers
     private var sessions: [ObjectIdentifier: MemorySession] = [:]
     private var accepted = 0
     /// Who waits until everybody has gone.
     private var drained: (() -> Void)?
 
-    init(_ redis: MemoryRedis, _ metrics: RedisProxyMetrics, _ lobby: Lobby) {
+    init(_ redis: MemoryRedis, _ metrics: RedisProxyMetrics, _ lobby: Lobby, _ buffers: ClientBuffers) {
+        self.buffers = buffers
         self.redis = redis
         self.lobby = lobby
         self.metrics = metrics
@@ -190,11 +197,15 @@ private final class MemoryDoor: @unchecked Sendable {
         accepted += 1
         metrics.accepted.add()
         guard let admission = lobby.admit(client) else { return }
-        let session = MemorySession(client, redis, admission, id: accepted) { [unowned self] session in
-            sessions[ObjectIdentifier(session)] = nil
-            metrics.clients.set(Double(sessions.count))
-            noteGone()
-        }
+        let session = MemorySession(
+            client, redis, admission, id: accepted,
+            buffered: { [unowned self] session in buffers.tell(session) { Array(sessions.values) } },
+            ended: { [unowned self] session in
+                sessions[ObjectIdentifier(session)] = nil
+                buffers.forget(session)
+                metrics.clients.set(Double(sessions.count))
+                noteGone()
+            })
         sessions[ObjectIdentifier(session)] = session
         metrics.clients.set(Double(sessions.count))
         client.owner = session

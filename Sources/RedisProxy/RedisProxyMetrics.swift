@@ -87,6 +87,9 @@ final class RedisProxyMetrics: Sendable {
     let upstreams = Upstreams()
     let leases: Counter
     let timeouts: Counter
+    /// What `ClientBuffers` counts.
+    let clientBufferBytes: Gauge
+    let shed: Counter
     /// Connections that Redis did not let in.
     let full: Counter
     let breakerIsOpen: Gauge
@@ -122,6 +125,14 @@ final class RedisProxyMetrics: Sendable {
             .counter(
                 "outrigger_redis_proxy_upstream_timeouts_total",
                 "Connections to Redis given up because a reply was overdue."))
+        let bufferFamily = GaugeFamily(
+            .gauge(
+                "outrigger_redis_proxy_client_buffer_bytes",
+                "Memory for what clients have sent that is no whole command yet, and for replies that they have not read."))
+        let shedFamily = CounterFamily(
+            .counter(
+                "outrigger_redis_proxy_clients_shed_total",
+                "Clients closed because all together had more of that than redis_proxy.client_bytes."))
         let fullFamily = CounterFamily(
             .counter(
                 "outrigger_redis_proxy_upstream_full_total",
@@ -179,6 +190,8 @@ final class RedisProxyMetrics: Sendable {
         leases = leaseFamily.with([])
         timeouts = timeoutFamily.with([])
         full = fullFamily.with([])
+        clientBufferBytes = bufferFamily.with([])
+        shed = shedFamily.with([])
         breakerIsOpen = breakerFamily.with(["redis_proxy"])
         breakerOpenings = openingFamily.with(["redis_proxy"])
         feedLosses = lossFamily.with([])
@@ -195,7 +208,7 @@ final class RedisProxyMetrics: Sendable {
         times = families.map { timeFamily.with([$0.label]) }
         instruments = [
             inFlightFamily, depthFamily, clientFamily, acceptedFamily, upstreams.family, upstreams.openedFamily,
-            leaseFamily, timeoutFamily, fullFamily,
+            leaseFamily, timeoutFamily, fullFamily, bufferFamily, shedFamily,
             breakerFamily, openingFamily, lossFamily, trackingFamily, discardFamily, touchFamily, invalidationFamily,
             replyFamily,
             bypassFamily,

@@ -40,6 +40,7 @@ final class Relay: @unchecked Sendable {
     /// Nil without a local level, and in front of a cluster.
     private var swaps: SwapWatch?
     private var sessions: [ObjectIdentifier: RelaySession] = [:]
+    private let buffers: ClientBuffers
     private var accepted = 0
     /// Who waits until everybody has gone.
     private var drained: (() -> Void)?
@@ -54,6 +55,7 @@ final class Relay: @unchecked Sendable {
         slowCommands = shared.slowCommands
         monitor = shared.operations.map { CommandMonitor($0) }
         lobby = Lobby(shared.access, on: loop)
+        buffers = ClientBuffers(limitBytes: options.clientBytes, shared.metrics, on: loop)
         home.breakerTurned = { [unowned self] in breakerTurned($0) }
     }
 
@@ -159,7 +161,11 @@ final class Relay: @unchecked Sendable {
 
     var hasClients: Bool { !sessions.isEmpty }
 
+    /// What a client has here may have changed much.
+    func tellBuffers(of session: RelaySession) { buffers.tell(session) { Array(sessions.values) } }
+
     func forget(_ session: RelaySession) {
+        buffers.forget(session)
         guard sessions.removeValue(forKey: ObjectIdentifier(session)) != nil else { return }
         metrics.clients.move(by: -1)
         noteGone()

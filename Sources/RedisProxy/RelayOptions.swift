@@ -36,6 +36,8 @@ public struct RelayOptions: Sendable {
     /// How often Redis is asked whether the rights of the proxy's user have changed; 0 for never.
     public var aclIntervalMs = 5000
     public var whenGone = WhenGone.error
+    /// What clients may have here that is not dealt with, all together.
+    public var clientBytes = ClientLimits.standardBytes
 
     /// What a client is told whose command Redis did not get, and nobody answers in its place.
     public enum WhenGone: String, Sendable, CaseIterable {
@@ -55,6 +57,11 @@ public struct RelayOptions: Sendable {
         login = TopologyLogin(user: user, password: password)
         credentials = password.map { Credentials(user: user.map { Array($0.utf8) }, password: Array($0.utf8)) }
     }
+}
+
+/// What all clients of a proxy may have here.
+public enum ClientLimits {
+    public static let standardBytes = 128 << 20
 }
 
 /// What the proxy itself says to clients and to Redis.

@@ -94,6 +94,9 @@ public final class StreamConnection: LoopHandler {
     /// Bytes that wait to be sent.
     public var unsentBytes: Int { output.count - sent + (tls?.unsentBytes ?? 0) }
 
+    /// Memory that the connection has for what has come and what waits to be sent.
+    public var bufferBytes: Int { input.capacity + output.capacity + (tls?.unsentBytes ?? 0) }
+
     /// Shows what has come, from its first byte that was not understood, and forgets as many bytes as `understand` says.
     public func takeInput(_ understand: (Span<UInt8>) -> Int) {
         // Held here meanwhile, so that `understand` may close the connection.

@@ -2,12 +2,14 @@ import Network
 import Runtime
 
 /// One client of the Redis in memory: what belongs to its connection, the rest is `MemoryRedis`'.
-final class MemorySession: StreamOwner {
+final class MemorySession: StreamOwner, BufferedClient {
     private let client: StreamConnection
     private let redis: MemoryRedis
     private var admission: ClientAdmission
     private let id: Int
     private let ended: (MemorySession) -> Void
+    private let buffered: (MemorySession) -> Void
+    var toldBytes = 0
     private var reader = CommandReader()
     private var database = 0
     private var version = RESPVersion.two
@@ -31,16 +33,19 @@ final class MemorySession: StreamOwner {
     /// What keeping a command costs beside its words, and a word beside its bytes.
     private static let (queuedBytes, wordBytes) = (64, 48)
 
+    /// - Parameters:
+    ///   - buffered: called when what the client has here may have changed.
+    ///   - ended: called when the connection is closed.
     init(
         _ client: StreamConnection, _ redis: MemoryRedis, _ admission: ClientAdmission, id: Int,
-        ended: @escaping (MemorySession) -> Void
+        buffered: @escaping (MemorySession) -> Void, ended: @escaping (MemorySession) -> Void
     ) {
         self.client = client
         self.redis = redis
         self.admission = admission
         reader.isAuthenticated = !admission.mustAuthenticate
         self.id = id
-        self.ended = ended
+        (self.buffered, self.ended) = (buffered, ended)
     }
 
     func secured(_ connection: StreamConnection) { admission.secured() }
@@ -99,8 +104,12 @@ final class MemorySession: StreamOwner {
             return isEnding ? input.count : taken
         }
         if isWaiting { client.pause() }
+        buffered(self)
         if hasInputEnded, !isHeldBack, !isWaiting { client.closeWhenSent() }
     }
+
+    var bufferedBytes: Int { client.bufferBytes }
+    func shed() { client.close() }
 
     private func endWhenSent() {
         isEnding = true

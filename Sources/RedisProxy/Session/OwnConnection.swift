@@ -24,6 +24,8 @@ final class OwnConnection {
     /// What the command at hand has claimed, while it waits for pending writes.
     private var claim: WriteScope?
     private var isFlushing = false
+    /// Whose connection it is.
+    weak var session: RelaySession?
     /// More of what the client sends can be taken.
     var goOn: (() -> Void)?
 
@@ -200,6 +202,7 @@ final class OwnConnection {
 
     private func answer(_ bytes: Span<UInt8>) {
         client.send(bytes)
+        session?.tellBuffers()
         if client.unsentBytes >= Self.mostUnsentBytes { upstream.pause() }
     }
 

@@ -8,7 +8,7 @@ import Runtime
 /// that many clients share, in order, without waiting for one another. A transaction, or a command that waits, is lent a
 /// connection until it ends. Clients that subscribe, or ask about their own connection, get one for good
 /// (`OwnConnection`).
-final class RelaySession: StreamOwner {
+final class RelaySession: StreamOwner, BufferedClient {
     /// Why nothing more is read from the client.
     enum Hold {
         case nothing
@@ -49,6 +49,7 @@ final class RelaySession: StreamOwner {
     private var replyBytes = RelaySession.unknownReplyBytes
     /// Bytes of the client that were not looked at.
     private var unreadBytes = 0
+    var toldBytes = 0
     /// The last reply was an error.
     private var hasFailed = false
     /// Where the commands go whose replies have not come.
@@ -171,6 +172,7 @@ final class RelaySession: StreamOwner {
             return taken
         }
         isAdvancing = false
+        relay.tellBuffers(of: self)
         if order.inFlight == 0 { everythingIsAnswered() }
         if let own {
             if hasInputEnded, hold == .nothing { own.clientEnded() }
@@ -383,6 +385,11 @@ final class RelaySession: StreamOwner {
 
     /// Whether a command may be passed to a connection now: not while others are under way elsewhere.
     private func mayGo(to upstream: Upstream) -> Bool {
+        // However little the client itself has under way: what it sends would wait here a second time.
+        guard !upstream.isCongested else {
+            hold = .congestion
+            return false
+        }
         guard order.inFlight > 0 else { return true }
         if let cluster = relay.cluster {
             if mayFollow(on: upstream, in: cluster) { return true }
@@ -435,6 +442,15 @@ final class RelaySession: StreamOwner {
         isExclusive = places.count > 1 || order.inFlight > 0 && isExclusive
     }
 
+    func tellBuffers() { relay.tellBuffers(of: self) }
+
+    var bufferedBytes: Int { client.bufferBytes + order.earlyBytes }
+
+    func shed() {
+        isEnding = true
+        client.close()
+    }
+
     var isClientOpen: Bool { client.isOpen }
     func closeClient() { client.close() }
 
@@ -471,6 +487,7 @@ final class RelaySession: StreamOwner {
         hasFailed = reply.count > 0 && reply[0] == UInt8(ascii: "-")
         if !detours.isEmpty, detours.end(number) { goOnDetour() }
         guard !isAdvancing else { return }
+        relay.tellBuffers(of: self)
         if order.inFlight == 0 { everythingIsAnswered() }
         switch hold {
         case .order: if order.inFlight == 0 { advance() }

@@ -166,6 +166,7 @@ extension RelaySession {
         }
         own = OwnConnection(client, relay, lane, on: upstream, isGuarded: admission.isGuarded)
         own?.goOn = { [weak self] in self?.goOn() }
+        own?.session = self
         // From here on it says itself when the client has to wait.
         client.resume()
         hold = .event

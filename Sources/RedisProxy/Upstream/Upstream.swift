@@ -29,6 +29,8 @@ final class Upstream: StreamOwner {
     private var endsWhenPassed = false
     /// Redis lets nobody more in: another connection, which stands, does this one's work.
     private var deputy: Upstream?
+    /// Somebody waits because so much is unsent.
+    private var holdsBack = false
     /// When the connection was begun, until it has answered for the first time.
     private var greetedMs: Int?
     private var progress = ReplyProgress(nowMs: 0)
@@ -54,7 +56,12 @@ final class Upstream: StreamOwner {
     }
 
     var isConnected: Bool { connection != nil }
-    var isCongested: Bool { (deputy?.unsentBytes ?? unsentBytes) >= Self.mostUnsentBytes }
+    /// Whoever is told so is told of `upstreamDrained`, too.
+    var isCongested: Bool {
+        guard (deputy?.unsentBytes ?? unsentBytes) >= Self.mostUnsentBytes else { return false }
+        holdsBack = true
+        return true
+    }
     var isIdle: Bool { line.isEmpty }
 
     // MARK: Asking
@@ -308,7 +315,10 @@ final class Upstream: StreamOwner {
         return false
     }
 
-    func drained(_ connection: StreamConnection) { relay.upstreamDrained() }
+    func drained(_ connection: StreamConnection) {
+        holdsBack = false
+        relay.upstreamDrained()
+    }
 
     // MARK: Being lost
 
@@ -329,6 +339,9 @@ final class Upstream: StreamOwner {
         line = FIFO()
         lose(all: waiting, mayHaveRun: hasSentCommands)
         only?.lost()
+        guard holdsBack else { return }
+        holdsBack = false
+        relay.upstreamDrained()
     }
 
     private func lose(all waiting: FIFO<Pending>, mayHaveRun: Bool) {

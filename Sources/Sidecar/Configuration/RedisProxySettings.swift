@@ -19,6 +19,7 @@ struct RedisProxySettings: CarryingSettings {
     private let touchEvery: Int
     private let aclInterval: Duration
     private let whenGone: RelayOptions.WhenGone
+    private let clientBytes: Int
     private let cache: CacheConfiguration
     private let writeBehind: WriteBehindRules
     private let stateFolder: String?
@@ -55,6 +56,11 @@ struct RedisProxySettings: CarryingSettings {
         whenGone = try settings.read(
             "redis_proxy.when_gone", oneOf: RelayOptions.WhenGone.self, default: .error,
             "What a client gets while Redis is gone, where nothing answers in its place: an error, or its connection closed.")
+        clientBytes = try settings.read(
+            "redis_proxy.client_bytes", default: ByteCount(ClientLimits.standardBytes),
+            "What all clients together may have sent that is no whole command yet, and have not read of replies; beyond it the one with most is closed.",
+            in: ByteCount(1 << 20)...ByteCount(1 << 40)
+        ).bytes
         cache = try CacheConfiguration(settings)
         writeBehind = try WriteBehindRules(settings)
         stateFolder = ground.stateFolder
@@ -111,7 +117,7 @@ struct RedisProxySettings: CarryingSettings {
         var limits = MemoryRedis.Limits()
         limits.bytes = memoryBytes
         guard let place = try place else {
-            return try RedisProxy(entrances, memory: MemoryRedis(limits: limits))
+            return try RedisProxy(entrances, memory: MemoryRedis(limits: limits), clientBytes: clientBytes)
         }
         return try RedisProxy(
             entrances, to: try relayOptions(place), cache: cache.makeCache(), hotKeys: hotKeys, memory: cache.memory,
@@ -138,7 +144,7 @@ struct RedisProxySettings: CarryingSettings {
             place, tls: redis?.usesTLS == true ? try redisTLS.makeForMany(host: host) : nil, user: redis?.user,
             password: redis?.password, database: redis?.database ?? 0)
         (options.touchEvery, options.aclIntervalMs) = (touchEvery, aclInterval.milliseconds)
-        options.whenGone = whenGone
+        (options.whenGone, options.clientBytes) = (whenGone, clientBytes)
         return options
     }
 
