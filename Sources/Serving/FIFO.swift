@@ -36,4 +36,11 @@
         elements.removeLast()
         return last
     }
+
+    /// The same number of others, in the same order.
+    @inlinable public func map(_ change: (Element) -> Element) -> FIFO<Element> {
+        var changed = FIFO<Element>()
+        for element in elements[head...] { if let element { changed.append(change(element)) } }
+        return changed
+    }
 }

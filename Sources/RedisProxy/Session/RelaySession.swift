@@ -311,7 +311,8 @@ final class RelaySession: StreamOwner, BufferedClient {
         _ errand: ClusterErrand? = nil
     ) -> Bool {
         let connections = lane.connections(to: node)
-        let upstream = command.lane == .slow ? connections.slow : connections.fast[number % connections.fast.count]
+        var upstream = command.lane == .slow ? connections.slow : connections.fast[number % connections.fast.count]
+        if let detour = upstream.detour, command.has(.read), order.inFlight == 0 || current === detour { upstream = detour }
         var pending = Pending()
         pending.errand = errand
         if relay.mayFallBack(command, words, in: bytes) { pending.command = bytes.copy(0..<bytes.count) }
@@ -460,6 +461,9 @@ final class RelaySession: StreamOwner, BufferedClient {
         relay.metrics.received(command.family)
         return order.begin()
     }
+
+    /// Everything that is under way, all of it reads, goes over another connection now.
+    func goes(to upstream: Upstream) { current = upstream }
 
     /// A node for what concerns no key.
     var anyNode: RedisNode { relay.cluster?.anyNode(for: number) ?? relay.home }

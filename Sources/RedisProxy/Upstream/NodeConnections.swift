@@ -7,6 +7,8 @@ final class NodeConnections {
     /// Several, so that the reply to a large read does not delay everybody.
     let fast: [Upstream]
     let slow: Upstream
+    /// For reads, while writes are held back on the others.
+    private var detour: Upstream?
     private var idle: [Upstream] = []
     private var lent: [ObjectIdentifier: Upstream] = [:]
 
@@ -49,14 +51,29 @@ final class NodeConnections {
     /// Whether nobody waits for anything.
     var isIdle: Bool { lent.isEmpty && slow.isIdle && fast.allSatisfy { $0.isIdle } }
 
+    /// Whether a write that is the oldest on a connection is held back, is told by Redis: it answers a `PING` that was asked
+    /// later. If Redis is busy or gone, it does not.
+    private func lookForHeldBack(_ upstream: Upstream, nowMs: Int) {
+        guard let suspect = upstream.suspect(nowMs: nowMs) else { return }
+        let detour = self.detour ?? Upstream(relay, node, identity, .fast)
+        self.detour = detour
+        detour.ask(Array("*1\r\n$4\r\nPING\r\n".utf8)) { [weak upstream] reply, kind in
+            guard reply != nil, kind == .status else { return }
+            upstream?.isHeldBack(suspect, detour: detour)
+        }
+    }
+
     func checkDeadlines(nowMs: Int) {
         for upstream in fast { upstream.checkDeadline(nowMs: nowMs) }
         slow.checkDeadline(nowMs: nowMs)
+        detour?.checkDeadline(nowMs: nowMs)
+        for upstream in fast + [slow] { lookForHeldBack(upstream, nowMs: nowMs) }
         for upstream in Array(lent.values) { upstream.checkDeadline(nowMs: nowMs) }
         idle.removeAll { !$0.isConnected }
     }
 
     func close() {
+        detour?.close()
         for upstream in fast + [slow] + idle + Array(lent.values) { upstream.close() }
         (idle, lent) = ([], [:])
     }

@@ -29,6 +29,13 @@ final class Upstream: StreamOwner {
     private var endsWhenPassed = false
     /// Redis lets nobody more in: another connection, which stands, does this one's work.
     private var deputy: Upstream?
+    /// Of those in line, what is no read.
+    private var writesInLine = 0
+    /// The oldest has waited for long though Redis answers others: `CLIENT PAUSE … WRITE` holds it back. Reads of clients that
+    /// wait for nothing here go this way meanwhile.
+    private(set) var detour: Upstream?
+    /// When the connection was last asked about that, and what was oldest then.
+    private var doubtedSequence: Int?
     /// Somebody waits because so much is unsent.
     private var holdsBack = false
     /// When the connection was begun, until it has answered for the first time.
@@ -83,6 +90,10 @@ final class Upstream: StreamOwner {
         }
         if use != .leased { relay.metrics.pipelineDepth.observe(Double(line.count)) }
         if pending.sentNs == 0 { pending.sentNs = relay.loop.nowNs }
+        // Behind a write that Redis may hold back it has to be able to go another way.
+        if writesInLine > 0, !pending.isWrite, pending.session != nil, isShared, pending.command.isEmpty {
+            pending.command = command.copy(0..<command.count)
+        }
         enqueue(pending)
         send(command, on: connection)
     }
@@ -93,6 +104,7 @@ final class Upstream: StreamOwner {
 
     private func enqueue(_ pending: consuming Pending) {
         relay.metrics.inFlight.move(by: 1)
+        if pending.isWrite { writesInLine += 1 }
         line.append(pending)
     }
 
@@ -194,7 +206,7 @@ final class Upstream: StreamOwner {
     private func giveUp() -> FIFO<Pending> {
         var waiting = line
         relay.metrics.inFlight.move(by: -Double(waiting.count))
-        line = FIFO()
+        (line, writesInLine, detour) = (FIFO(), 0, nil)
         let greetings = greetings
         close()
         for _ in 0..<greetings { _ = waiting.popFirst() }
@@ -270,6 +282,8 @@ final class Upstream: StreamOwner {
     private func deliver(_ reply: Span<UInt8>, _ kind: ReplySkimmer.Kind) {
         guard let pending = line.popFirst() else { return }
         relay.metrics.inFlight.move(by: -1)
+        if pending.isWrite { writesInLine -= 1 }
+        if detour != nil { detour = nil }
         if let rare = pending.rare {
             if let taken = rare.taken { return taken(reply.copy(0..<reply.count), kind) }
             guard !pending.isLifetime else {
@@ -336,7 +350,7 @@ final class Upstream: StreamOwner {
         greetedMs = nil
         let waiting = line
         relay.metrics.inFlight.move(by: -Double(waiting.count))
-        line = FIFO()
+        (line, writesInLine, detour) = (FIFO(), 0, nil)
         lose(all: waiting, mayHaveRun: hasSentCommands)
         only?.lost()
         guard holdsBack else { return }
@@ -397,6 +411,52 @@ final class Upstream: StreamOwner {
         connection?.close()
         isGivenUp = false
     }
+
+    // MARK: Behind a write that is held back
+
+    private var isShared: Bool { use == .fast || use == .slow }
+
+    /// Whether a write that Redis may be holding back is the oldest in line.
+    ///
+    /// - Returns: which, to be told to `isHeldBack` once Redis has answered somebody else.
+    func suspect(nowMs: Int) -> Int? {
+        guard isShared, detour == nil, greetedMs == nil, line.count > 1, let oldest = line.first, oldest.isWrite,
+            oldest.session != nil, nowMs - oldest.sentNs / 1_000_000 > Self.heldBackMs
+        else { return nil }
+        return oldest.sentNs
+    }
+
+    /// Redis has answered what it was asked later: if the same is still the oldest, it is held back, and reads behind it go
+    /// over another connection. Not those of clients that have a write in line themselves.
+    func isHeldBack(_ suspect: Int, detour: Upstream) {
+        guard let oldest = line.first, oldest.sentNs == suspect, oldest.isWrite, self.detour == nil else { return }
+        self.detour = detour
+        var writers: Set<ObjectIdentifier> = []
+        var moved: [Pending] = []
+        line = line.map { pending in
+            guard let session = pending.session else { return pending }
+            guard !pending.isWrite, pending.settlement.isNone, pending.errand == nil, !pending.command.isEmpty,
+                !writers.contains(ObjectIdentifier(session))
+            else {
+                writers.insert(ObjectIdentifier(session))
+                return pending
+            }
+            moved.append(pending)
+            // Its reply will come here, too, and is nobody's.
+            var nobodys = Pending()
+            (nobodys.taken, nobodys.sentNs) = ({ _, _ in }, pending.sentNs)
+            return nobodys
+        }
+        for var pending in moved {
+            for fetch in pending.fetches { fetch?.abandon() }
+            (pending.fetches, pending.hasParts) = ([], false)
+            if let session = pending.session, !writers.contains(ObjectIdentifier(session)) { session.goes(to: detour) }
+            let command = pending.command
+            detour.ask(command.span, pending)
+        }
+    }
+
+    private static let heldBackMs = 100
 
     // MARK: One client's alone
 

@@ -7,10 +7,11 @@ import Testing
 /// That a client's state is at Redis what it would be on a connection of its own, whichever connection carries it.
 @Suite(.timeLimit(.minutes(3))) struct RedisProxySessionStateTests {
     private func prove(
-        _ flags: [String] = [], redis arguments: [String] = [],
+        _ flags: [String] = [], features: [String] = [], redis arguments: [String] = [],
         _ proof: @escaping @Sendable (_ proxy: UInt16, _ redis: UInt16) throws -> Void
     ) async throws {
-        let proxy = try await ProxyUnderTest.start(ProxyVariant(name: "state", flags: flags), redis: arguments)
+        let variant = ProxyVariant(name: "state", flags: flags, features: features)
+        let proxy = try await ProxyUnderTest.start(variant, redis: arguments)
         let (port, direct) = (proxy.port, proxy.redis.port)
         try await OwnThread().run { try proof(port, direct) }
         await proxy.stop()
@@ -107,6 +108,37 @@ import Testing
             #expect(try early.ask("GET", "a") == "$1\r\n1\r\n")
             try admin.ask("SELECT", "9")
             #expect(try admin.ask("GET", "a") == "$1\r\n1\r\n")
+        }
+    }
+
+    @Test func readersDoNotWaitBehindWritesThatRedisHoldsBack() async throws {
+        try await prove(features: ["cache=off"]) { proxy, redis in
+            let admin = try RawClient(port: redis)
+            try admin.ask("SET", "k", "old")
+            // Of each connection to Redis, some.
+            let (writers, readers) = (
+                try (0..<2).map { _ in try RawClient(port: proxy) }, try (0..<6).map { _ in try RawClient(port: proxy) }
+            )
+            for client in writers + readers { try client.ask("PING") }
+            for round in 1...3 {
+                try admin.ask("CLIENT", "PAUSE", "600000", "WRITE")
+                for writer in writers { writer.send(command("SET", "k", "new\(round)") + command("GET", "k")) }
+                // Behind the writes already, and later.
+                for _ in 0..<3 {
+                    for reader in readers { reader.send(command("GET", "k") + command("MGET", "k", "none")) }
+                    for reader in readers {
+                        let told = try (0..<2).map { _ in String(decoding: try reader.nextReply(), as: UTF8.self) }
+                        let value = round == 1 ? "$3\r\nold\r\n" : "$4\r\nnew\(round - 1)\r\n"
+                        #expect(told == [value, "*2\r\n\(value)$-1\r\n"])
+                    }
+                }
+                try admin.ask("CLIENT", "UNPAUSE")
+                for writer in writers {
+                    #expect(try writer.nextReply() == Array("+OK\r\n".utf8))
+                    #expect(try writer.nextReply() == Array("$4\r\nnew\(round)\r\n".utf8))
+                }
+                for reader in readers { #expect(try reader.ask("GET", "k") == "$4\r\nnew\(round)\r\n") }
+            }
         }
     }
 
