@@ -162,7 +162,10 @@ final class Relay: @unchecked Sendable {
     var hasClients: Bool { !sessions.isEmpty }
 
     /// What a client has here may have changed much.
-    func tellBuffers(of session: RelaySession) { buffers.tell(session) { Array(sessions.values) } }
+    func tellBuffers(of session: RelaySession) {
+        guard session.isClientOpen else { return buffers.forget(session) }
+        buffers.tell(session) { Array(sessions.values) }
+    }
 
     func forget(_ session: RelaySession) {
         buffers.forget(session)

@@ -10,6 +10,9 @@ public enum Memory {
         mallopt(M_TRIM_THRESHOLD, 512 * 1024)
     }
 
+    /// What the allocator has and nobody uses, resident or not. Looks at every free piece: milliseconds at most.
+    public static var freeBytes: Int { Int(mallinfo2().fordblks) }
+
     /// Gives what the allocator keeps for later back to the system.
     ///
     /// - Returns: the bytes this process had resident before and has now.
@@ -17,6 +20,22 @@ public enum Memory {
         let before = residentBytes
         malloc_trim(0)
         return (before, residentBytes)
+    }
+
+    /// Gives memory back that stays free, for as long as the task is not cancelled. What many clients or a cache have used at
+    /// once would otherwise stay resident for good: the arena of a thread shrinks only at its end.
+    public static func giveBack() async {
+        var rhythm = TrimRhythm()
+        while !Task.isCancelled {
+            // Cancelled while it sleeps: the loop ends.
+            try? await Task.sleep(for: rhythm.pause)
+            guard !Task.isCancelled else { return }
+            let free = freeBytes
+            rhythm.looked(freeBytes: free)
+            guard rhythm.isDue else { continue }
+            let (before, after) = trim()
+            rhythm.trimmed(returnedBytes: before - after)
+        }
     }
 
     private static var residentBytes: Int {

@@ -89,6 +89,7 @@ actor Sidecar {
             // The first collection opens the connections, which takes the most code that is never used again.
             _ = await gather()
             Memory.releaseCodeOfStart()
+            await Memory.giveBack()
         }
     }
 

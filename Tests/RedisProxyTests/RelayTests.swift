@@ -13,11 +13,11 @@ import Testing
         try await stage.eventually("in use at first") { stage.local.freshness.isLive }
         let feed = try #require(await stage.onLoop { FeedOfTest($0.home.feed) }.feed)
         var dice = Seeded(3)
-        for _ in 0..<300 {
+        for _ in 0..<40 {
             // Between two of them a pong to the first may come.
             for _ in 0..<Int.random(in: 1...4, using: &dice) {
                 feed.doubt()
-                for _ in 0..<Int.random(in: 0...2000, using: &dice) { _ = dice.next() }
+                for _ in 0..<Int.random(in: 0...500, using: &dice) { _ = dice.next() }
             }
             try await stage.eventually("in use after a doubt") { stage.local.freshness.isLive }
         }

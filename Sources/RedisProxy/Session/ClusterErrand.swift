@@ -59,6 +59,7 @@ struct HeldTransaction {
     private(set) var commands: [[UInt8]] = []
     /// What the commands may change once they are carried out.
     private(set) var settlement = Settlement.none
+    private(set) var sizeBytes = 0
     /// One of the commands was refused, so Redis would not carry out the others.
     var isSpoiled = false
 
@@ -66,6 +67,7 @@ struct HeldTransaction {
 
     mutating func add(_ bytes: Span<UInt8>, _ settlement: Settlement) {
         commands.append(bytes.copy(0..<bytes.count))
+        sizeBytes += bytes.count
         self.settlement.merge(settlement)
     }
 }

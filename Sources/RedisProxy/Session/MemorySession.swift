@@ -141,6 +141,8 @@ final class MemorySession: StreamOwner, BufferedClient {
             return copy
         }
         client.send { answer(copies, &$0) }
+        // Not while the reply is being written.
+        if isEnding { client.closeWhenSent() }
     }
 
     private func answer(_ words: [[UInt8]], _ reply: inout [UInt8]) {
@@ -165,7 +167,7 @@ final class MemorySession: StreamOwner, BufferedClient {
             reply.append(status: "OK")
         case "quit":
             reply.append(status: "OK")
-            endWhenSent()
+            isEnding = true
         case "reset":
             forgetTransaction()
             (database, version, name) = (0, .two, [])

@@ -445,7 +445,7 @@ final class RelaySession: StreamOwner, BufferedClient {
 
     func tellBuffers() { relay.tellBuffers(of: self) }
 
-    var bufferedBytes: Int { client.bufferBytes + order.earlyBytes }
+    var bufferedBytes: Int { client.bufferBytes + order.earlyBytes + (held?.sizeBytes ?? 0) }
 
     func shed() {
         isEnding = true

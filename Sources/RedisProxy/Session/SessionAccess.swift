@@ -162,7 +162,10 @@ extension RelaySession {
                     pause = admission.refusedByRedis(given)
                 }
                 refusal.append(error: takesAnyPassword ? Self.needsPassword : RelayText.unreachable)
-                guard reply != nil || takesAnyPassword else { return answerUnreachable(number) }
+                guard reply != nil || takesAnyPassword else {
+                    answerUnreachable(number)
+                    return goOn()
+                }
             }
             let text = takesAnyPassword ? refusal : reply ?? refusal
             guard pause > .zero else {

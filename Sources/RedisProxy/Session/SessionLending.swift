@@ -68,6 +68,7 @@ extension RelaySession {
         }
         var told: [UInt8] = []
         switch name {
+        case TransactionCommands.multi where refusedTransaction != nil: told.append(error: Self.nested)
         case TransactionCommands.multi:
             refusedTransaction = reply
             told.append(status: "OK")
@@ -97,7 +98,7 @@ extension RelaySession {
         case TransactionCommands.discard:
             refusedTransaction = nil
             answer { $0.append(status: "OK") }
-        case TransactionCommands.multi: answer { $0.append(error: "ERR MULTI calls can not be nested") }
+        case TransactionCommands.multi: answer { $0.append(error: Self.nested) }
         case TransactionCommands.reset?, TransactionCommands.quit?:
             refusedTransaction = nil
             return command.map { runOfSession($0, words, bytes) } ?? true
@@ -105,6 +106,8 @@ extension RelaySession {
         }
         return true
     }
+
+    private static let nested = "ERR MULTI calls can not be nested"
 
     private enum TransactionCommands {
         static let multi = id("multi")

@@ -9,6 +9,8 @@ final class NodeConnections {
     let slow: Upstream
     /// For reads, while writes are held back on the others.
     private var detour: Upstream?
+    /// Connections about which Redis has been asked and has not answered.
+    private var asked: Set<ObjectIdentifier> = []
     private var idle: [Upstream] = []
     private var lent: [ObjectIdentifier: Upstream] = [:]
 
@@ -54,10 +56,13 @@ final class NodeConnections {
     /// Whether a write that is the oldest on a connection is held back, is told by Redis: it answers a `PING` that was asked
     /// later. If Redis is busy or gone, it does not.
     private func lookForHeldBack(_ upstream: Upstream, nowMs: Int) {
-        guard let suspect = upstream.suspect(nowMs: nowMs) else { return }
+        guard let suspect = upstream.suspect(nowMs: nowMs), asked.insert(ObjectIdentifier(upstream)).inserted else {
+            return
+        }
         let detour = self.detour ?? Upstream(relay, node, identity, .fast)
         self.detour = detour
-        detour.ask(Array("*1\r\n$4\r\nPING\r\n".utf8)) { [weak upstream] reply, kind in
+        detour.ask(Array("*1\r\n$4\r\nPING\r\n".utf8)) { [weak self, weak upstream] reply, kind in
+            if let upstream { self?.asked.remove(ObjectIdentifier(upstream)) }
             guard reply != nil, kind == .status else { return }
             upstream?.isHeldBack(suspect, detour: detour)
         }

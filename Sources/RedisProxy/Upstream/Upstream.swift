@@ -34,8 +34,6 @@ final class Upstream: StreamOwner {
     /// The oldest has waited for long though Redis answers others: `CLIENT PAUSE … WRITE` holds it back. Reads of clients that
     /// wait for nothing here go this way meanwhile.
     private(set) var detour: Upstream?
-    /// When the connection was last asked about that, and what was oldest then.
-    private var doubtedSequence: Int?
     /// Somebody waits because so much is unsent.
     private var holdsBack = false
     /// When the connection was begun, until it has answered for the first time.
@@ -65,8 +63,9 @@ final class Upstream: StreamOwner {
     var isConnected: Bool { connection != nil }
     /// Whoever is told so is told of `upstreamDrained`, too.
     var isCongested: Bool {
-        guard (deputy?.unsentBytes ?? unsentBytes) >= Self.mostUnsentBytes else { return false }
-        holdsBack = true
+        let worker = deputy ?? self
+        guard worker.unsentBytes >= Self.mostUnsentBytes else { return false }
+        worker.holdsBack = true
         return true
     }
     var isIdle: Bool { line.isEmpty }

@@ -69,11 +69,21 @@ final class ProxyUnderTest: Sendable {
         let outrigger = try await RunningOutrigger.start(
             ["--redis-proxy.listen-address=127.0.0.1:\(port)"] + variant.flags,
             environment: variant.environment.merging(["REDIS_URL": redis.url]) { $1 })
+        try await untilOpen(port)
         for feature in variant.features {
             let answer = try await outrigger.get("/-/features/\(feature)", ["-X", "PUT"])
             #expect(answer.status == 200, "\(feature): \(answer.body)")
         }
         return ProxyUnderTest(outrigger, port, redis)
+    }
+
+    /// Until clients can connect there.
+    static func untilOpen(_ port: UInt16) async throws {
+        let deadline = Deadline.after(.seconds(60))
+        while !FreePort.isOpen(port) {
+            try #require(!deadline.hasPassed, "nobody listens on \(port)")
+            try await Task.sleep(for: .milliseconds(2))
+        }
     }
 
     /// Kills Redis and starts an empty one in its place.

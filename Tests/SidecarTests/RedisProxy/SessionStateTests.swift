@@ -20,7 +20,10 @@ import Testing
     private static func until(_ what: String, _ isSo: () throws -> Bool) throws {
         let deadline = Deadline.after(.seconds(60))
         while try !isSo() {
-            guard !deadline.hasPassed else { return Issue.record("never \(what)") }
+            guard !deadline.hasPassed else {
+                Issue.record("never \(what)")
+                return
+            }
             BlockingWait.milliseconds(2)
         }
     }

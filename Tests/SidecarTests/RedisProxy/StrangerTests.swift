@@ -15,6 +15,7 @@ import Testing
         let port = FreePort.next()
         let outrigger = try await RunningOutrigger.start(
             yaml: "redis_proxy: {listen_address: \"127.0.0.1:\(port)\"\(yaml)}\n", environment: [:])
+        try await ProxyUnderTest.untilOpen(port)
         try await OwnThread().run { try proof(port) }
         try await afterwards(outrigger)
         await outrigger.stop()
