@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-BUILD_PACKAGES := libpq-dev libhiredis-dev libmicrohttpd-dev libyaml-dev zlib1g-dev libssl-dev libcurl4-openssl-dev
+BUILD_PACKAGES := libpq-dev libhiredis-dev libcrypt-dev libyaml-dev zlib1g-dev libssl-dev libcurl4-openssl-dev
 DEMO_PACKAGES := postgresql postgresql-contrib pgbouncer redis-server redis-tools
 TEST_PACKAGES := prometheus prometheus-alertmanager prometheus-postgres-exporter \
 	prometheus-redis-exporter prometheus-pgbouncer-exporter redis-sentinel chromium curl unzip xz-utils python3-venv gcc openssl

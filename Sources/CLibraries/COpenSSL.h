@@ -19,6 +19,11 @@ static inline int outrigger_tls_restrict(SSL_CTX *context) {
     return SSL_CTX_set_num_tickets(context, 0) == 1 && SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1;
 }
 
+/// \param newest 0 for the newest there is.
+static inline int outrigger_tls_versions(SSL_CTX *context, int oldest, int newest) {
+    return SSL_CTX_set_min_proto_version(context, oldest) == 1 && SSL_CTX_set_max_proto_version(context, newest) == 1;
+}
+
 static inline int outrigger_tls_ask_for(SSL *session, const char *server_name) {
     return SSL_set_tlsext_host_name(session, server_name) == 1;
 }

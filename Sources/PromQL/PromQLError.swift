@@ -12,6 +12,9 @@ public enum PromQLError: Error, Sendable, Equatable {
 
     /// The query took longer than the engine allows.
     case timedOut(limit: Duration)
+
+    /// Nobody waits for the answer any more.
+    case cancelled
 }
 
 /// What is wrong with a text, and where.
@@ -60,6 +63,7 @@ extension PromQLError: CustomStringConvertible {
         case .tooManySamples(let limit):
             "query processing would load too many samples into memory in query execution: more than \(limit)"
         case .timedOut(let limit): "query timed out in expression evaluation: it took longer than \(limit)"
+        case .cancelled: "query was canceled in expression evaluation"
         }
     }
 }

@@ -41,7 +41,7 @@ actor Sidecar {
             duplicates: own.duplicates.with([]),
             descriptors: DescriptorBudget(
                 limit: Descriptors.raiseLimit(), listeners: configuration.carrying.count { $0.listens } + 1))
-        web = WebPart(configuration, surroundings)
+        web = try WebPart(configuration, surroundings)
         // The web comes last: it serves the pages of those before it.
         var parts: [any Part] = [
             try TargetsPart(configuration), AlertingPart(configuration, surroundings),
@@ -192,7 +192,7 @@ actor Sidecar {
                 .change("POST", "/-/reload") { [self] _ in await answerReload() },
                 .change("PUT", "/-/reload") { [self] _ in await answerReload() },
             ] + parts.flatMap(\.routes) + proxies.routes,
-            fallbacks: proxies.fallbacks + parts.flatMap(\.fallbacks))
+            fallbacks: proxies.fallbacks + parts.flatMap(\.fallbacks), bodyRules: parts.flatMap(\.bodyRules))
     }
 
     private func answerReload() async -> HTTPResponse {

@@ -68,6 +68,8 @@ public struct PrometheusAPI: Sendable {
 
         /// Milliseconds since the epoch.
         let now: Int64
+
+        let waiter: Waiter
     }
 
     private static let both = ["GET", "POST"]
@@ -103,6 +105,12 @@ public struct PrometheusAPI: Sendable {
         Route(path: path, methods: methods, answer: .onThread(answer))
     }
 
+    /// Whether a request is one of these and may bring a form.
+    public static func takesForm(_ request: HTTPRequest) -> Bool {
+        request.method == "POST"
+            && routes.contains { $0.methods.contains("POST") && $0.match(request.path) != nil }
+    }
+
     /// The answer to a request, or nil if the path is none of these.
     ///
     /// - Parameter now: milliseconds since the epoch.
@@ -118,7 +126,7 @@ public struct PrometheusAPI: Sendable {
             guard let parameters = FormParameters(request) else {
                 return QueryRefusal.badData("error parsing form values: invalid URL escape").response
             }
-            return await respond(route.answer, Question(parameters: parameters, name: name, now: now))
+            return await respond(route.answer, Question(parameters: parameters, name: name, now: now, waiter: request.waiter))
         }
         return nil
     }
@@ -129,6 +137,7 @@ public struct PrometheusAPI: Sendable {
             do throws(QueryRefusal) { return try await answer(self, question).response } catch { return error.response }
         case .onThread(let answer):
             let response = await threads.run { () -> HTTPResponse in
+                guard !question.waiter.hasGone else { return QueryRefusal(.cancelled).response }
                 do throws(QueryRefusal) { return try answer(self, question).response } catch { return error.response }
             }
             let refusal = QueryRefusal(

@@ -11,7 +11,7 @@ extension PrometheusAPI {
         let parameters = question.parameters
         let limit = try parameters.limit()
         let time = try parameters.time("time", default: question.now)
-        let engine = try engine(parameters)
+        let engine = try engine(question)
         let query = try parsed(parameters)
         let answer = try ask { () throws(PromQLError) in try engine.instant(query, at: time, source: source) }
         return try write(answer, limit: limit, time: time)
@@ -33,7 +33,7 @@ extension PrometheusAPI {
                 "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"
             )
         }
-        let engine = try engine(parameters)
+        let engine = try engine(question)
         let query = try parsed(parameters)
         guard query.expression.type == .scalar || query.expression.type == .vector else {
             let type = query.expression.type == .matrix ? "range vector" : "string"
@@ -60,8 +60,10 @@ extension PrometheusAPI {
     }
 
     /// The engine with what the client may set: a shorter time-out and another lookback.
-    private func engine(_ parameters: FormParameters) throws(QueryRefusal) -> Engine {
+    private func engine(_ question: Question) throws(QueryRefusal) -> Engine {
+        let (parameters, waiter) = (question.parameters, question.waiter)
         var engine = engine
+        engine.isAbandoned = { waiter.hasGone }
         if !parameters["timeout"].isEmpty {
             engine.timeout = min(engine.timeout, .milliseconds(try parameters.duration("timeout")))
         }

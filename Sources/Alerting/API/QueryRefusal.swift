@@ -9,6 +9,8 @@ struct QueryRefusal: Error {
         case execution
         case timeout
         case notFound = "not_found"
+        /// The client has gone, or the server ends.
+        case canceled
 
         var status: Int {
             switch self {
@@ -16,6 +18,7 @@ struct QueryRefusal: Error {
             case .execution: 422
             case .timeout: 503
             case .notFound: 404
+            case .canceled: 499
             }
         }
     }
@@ -38,6 +41,7 @@ struct QueryRefusal: Error {
     init(_ error: PromQLError) {
         switch error {
         case .timedOut: self.init(kind: .timeout, message: "\(error)")
+        case .cancelled: self.init(kind: .canceled, message: "\(error)")
         case .syntax: self.init(kind: .badData, message: "\(error)")
         case .evaluation, .tooManySamples: self.init(kind: .execution, message: "\(error)")
         }

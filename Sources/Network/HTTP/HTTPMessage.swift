@@ -1,4 +1,5 @@
 import Runtime
+import Synchronization
 
 /// What a client asked, read whole.
 public struct HTTPRequest: Sendable {
@@ -12,6 +13,14 @@ public struct HTTPRequest: Sendable {
     public let body: [UInt8]
     /// Whether the client speaks from 127.0.0.0/8 or ::1.
     public let isFromLoopback: Bool
+    /// The client's address, for logs; empty for a request that came from nowhere.
+    public var client = ""
+    /// The name that the client has proven to bear; nil for nobody in particular.
+    public var user: String?
+    /// Whether the client may change things and see what is not for everybody.
+    public var isTrusted: Bool
+    /// Tells when nobody waits for the answer any more.
+    public var waiter = Waiter()
 
     public init(
         method: String, path: String, query: [(name: String, value: String)] = [],
@@ -23,6 +32,7 @@ public struct HTTPRequest: Sendable {
         self.headers = headers
         self.body = body
         self.isFromLoopback = isFromLoopback
+        isTrusted = isFromLoopback
     }
 
     public func parameter(_ name: String) -> String? { query.first { $0.name == name }?.value }
@@ -30,6 +40,18 @@ public struct HTTPRequest: Sendable {
 
     /// - Parameter name: in lower case.
     public func header(_ name: String) -> String? { headers.first { $0.name == name }?.value }
+}
+
+/// Whoever waits for an answer. Long work looks now and then whether it still has one.
+public final class Waiter: Sendable {
+    private let gone = Atomic<Bool>(false)
+
+    public init() {}
+
+    /// The client has gone, or the server ends.
+    public var hasGone: Bool { gone.load(ordering: .relaxed) }
+
+    public func leave() { gone.store(true, ordering: .relaxed) }
 }
 
 /// What the client gets.

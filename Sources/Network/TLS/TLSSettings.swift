@@ -1,3 +1,4 @@
+import COpenSSL
 import Runtime
 
 /// The files of a `TLSServer`, as settings name them.
@@ -5,6 +6,40 @@ public struct TLSServerSettings: Sendable {
     public let certificateFile: String
     public let keyFile: String
     public let clientAuthorityFile: String?
+    let clients: Clients
+    let oldestVersion: Version
+    let newestVersion: Version?
+
+    /// What is asked of clients.
+    public enum Clients: Sendable {
+        case notAsked
+        /// Asked for a certificate, of which nothing is held.
+        case asked
+        case anyRequired
+        case verifiedIfGiven
+        /// Each must show one that an authority has signed.
+        case verified
+    }
+
+    public enum Version: Sendable, Comparable {
+        case tls12, tls13
+
+        var number: Int32 { self == .tls12 ? TLS1_2_VERSION : TLS1_3_VERSION }
+    }
+
+    /// - Parameter clients: nil for `verified` where authorities are given, and `notAsked` where none are.
+    public init(
+        certificateFile: String, keyFile: String, clientAuthorityFile: String? = nil, clients: Clients? = nil,
+        oldestVersion: Version = .tls12, newestVersion: Version? = nil
+    ) {
+        (self.certificateFile, self.keyFile) = (certificateFile, keyFile)
+        self.clientAuthorityFile = clientAuthorityFile
+        self.clients = clients ?? (clientAuthorityFile == nil ? .notAsked : .verified)
+        (self.oldestVersion, self.newestVersion) = (oldestVersion, newestVersion)
+    }
+
+    /// Whether every client has proven who it is.
+    public var knowsClients: Bool { clients == .verified }
 
     /// Reads `NAME.cert_file` and so on.
     ///

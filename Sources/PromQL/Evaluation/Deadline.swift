@@ -9,11 +9,17 @@ final class Deadline: Sendable {
     private let steps = Atomic(0)
     private let isOver = Atomic(false)
 
-    init(after duration: Duration) { time = .now + duration }
+    private let isAbandoned: (@Sendable () -> Bool)?
+
+    /// - Parameter isAbandoned: whether it is over before its time, because nobody waits any more.
+    init(after duration: Duration, isAbandoned: (@Sendable () -> Bool)? = nil) {
+        time = .now + duration
+        self.isAbandoned = isAbandoned
+    }
 
     var hasPassed: Bool {
         if isOver.load(ordering: .relaxed) { return true }
-        guard ContinuousClock.now >= time else { return false }
+        guard ContinuousClock.now >= time || isAbandoned?() == true else { return false }
         isOver.store(true, ordering: .relaxed)
         return true
     }

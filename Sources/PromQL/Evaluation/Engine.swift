@@ -6,8 +6,14 @@ public struct Engine: Sendable {
     /// The step of subqueries that name none.
     public var defaultSubqueryStep: Duration = .seconds(60)
 
-    /// Samples one query may read and make; each step of a subquery counts too.
-    public var sampleLimit = 50_000_000
+    /// Samples one query may read and make; each step of a subquery counts too. A sample takes some 20 bytes.
+    public var sampleLimit = 5_000_000
+
+    /// Samples that all queries with this budget may have read and made at once; nil for no bound but each one's own.
+    public var budget: SampleBudget?
+
+    /// Whether nobody waits for the answer any more; looked at as often as the time is.
+    public var isAbandoned: (@Sendable () -> Bool)?
 
     /// A quarter of Prometheus' own: what is asked here is a few hours of a few thousand series.
     public var timeout: Duration = .seconds(30)

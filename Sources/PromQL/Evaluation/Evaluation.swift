@@ -16,6 +16,8 @@ final class Evaluation {
 
     /// Work since the limits were last looked at.
     private var effort = 0
+    /// Samples of the shared budget that this run holds.
+    private var held = 0
     private(set) var warnings: [String] = []
     private(set) var remarks: [String] = []
 
@@ -26,8 +28,10 @@ final class Evaluation {
         self.start = start
         self.end = end
         self.isRange = isRange
-        deadline = Deadline(after: engine.timeout)
+        deadline = Deadline(after: engine.timeout, isAbandoned: engine.isAbandoned)
     }
+
+    deinit { engine.budget?.give(held) }
 
     /// Counts samples read or made, and ends the query once there were too many or it took too long.
     ///
@@ -37,12 +41,20 @@ final class Evaluation {
         effort += count + looked
         guard effort > 8192 else { return }
         effort = 0
-        guard samples <= engine.sampleLimit else { throw .tooManySamples(limit: engine.sampleLimit) }
+        guard samples <= engine.sampleLimit else {
+            engine.budget?.noteRefused()
+            throw .tooManySamples(limit: engine.sampleLimit)
+        }
+        if let budget = engine.budget {
+            guard budget.take(samples - held) else { throw .tooManySamples(limit: budget.limit) }
+            held = samples
+        }
         try checkTime()
     }
 
     func checkTime() throws(PromQLError) {
-        if deadline.hasPassed { throw .timedOut(limit: engine.timeout) }
+        guard deadline.hasPassed else { return }
+        throw engine.isAbandoned?() == true ? .cancelled : .timedOut(limit: engine.timeout)
     }
 
     func warn(_ message: String, at range: Range<Int>) {

@@ -12,13 +12,11 @@ import Synchronization
 final class RunningAlerting: Sendable {
     let history: History
     let ruler: Ruler
-    let engine = Engine()
+    let engine: Engine
     /// For levels and pages: its windows fit what there is of the history.
-    let fittedEngine: Engine = {
-        var engine = Engine()
-        engine.fitsWindows = true
-        return engine
-    }()
+    let fittedEngine: Engine
+    /// What clients' queries hold together; the rules are not kept from being evaluated by them.
+    private let samples: SampleBudget
     private let classifier: Classifier?
     private let sampler: HistorySampler
     private let keeper: HistoryKeeper?
@@ -55,6 +53,12 @@ final class RunningAlerting: Sendable {
         folder: StateFolder?
     ) throws(PromQLError) {
         self.history = history
+        var engine = Engine()
+        engine.sampleLimit = settings.querySamples
+        self.engine = engine
+        engine.fitsWindows = true
+        fittedEngine = engine
+        samples = SampleBudget(limit: settings.querySamples)
         self.keeper = keeper
         self.telling = telling
         sampler = HistorySampler(history, every: settings.historyInterval) { await registry.gather(by: $0) }
@@ -71,7 +75,8 @@ final class RunningAlerting: Sendable {
     }
 
     var instruments: [any Instrument] {
-        history.metrics.instruments + sampler.instruments + telling.metrics.all + ruler.metrics.instruments
+        [QueryRefusals(budget: samples)] + history.metrics.instruments + sampler.instruments + telling.metrics.all
+            + ruler.metrics.instruments
             + (keeper?.instruments ?? []) + (classifier?.instruments ?? [])
     }
 
@@ -127,8 +132,10 @@ final class RunningAlerting: Sendable {
 
     /// `/api/v1/…` as Prometheus has it and `/api/v2/…` as Alertmanager has it.
     func routes(registry: Registry) -> [Router.Fallback] {
+        var asked = engine
+        asked.budget = samples
         let api = PrometheusAPI(
-            engine: engine, source: HistoryStore(history), rules: { [ruler] in ruler.snapshot },
+            engine: asked, source: HistoryStore(history), rules: { [ruler] in ruler.snapshot },
             metadata: { await registry.gather(by: .after(.seconds(2))).families.map(\.metric) },
             build: .init(version: Outrigger.version))
         return [
@@ -183,5 +190,20 @@ private final class Telling: AlertSink {
         state.withLock { $0 }.map {
             AlertmanagerAPI($0.dispatcher, version: Outrigger.version, startedAt: $0.startedAt)
         }
+    }
+}
+
+/// Queries that ended because of `query.max_samples`.
+private struct QueryRefusals: Instrument {
+    let budget: SampleBudget
+
+    func read() -> Family {
+        var family = Family(
+            .counter(
+                "outrigger_queries_too_large_total",
+                "Queries over HTTP that ended because they, or all together, held more samples than query.max_samples.")
+        )
+        family.samples.append(Metrics.Sample(.none, Double(budget.refused)))
+        return family
     }
 }

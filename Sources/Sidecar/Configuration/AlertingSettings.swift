@@ -12,6 +12,8 @@ struct AlertingSettings {
     let historyInterval: Duration
     let historyLimitBytes: Int
     let saveInterval: Duration
+    /// Samples that one query, and all that are asked over HTTP together, may hold.
+    let querySamples: Int
     /// Nil to keep nothing over a restart.
     let stateFolder: String?
 
@@ -25,6 +27,10 @@ struct AlertingSettings {
             "Memory that the history may use; beyond it the longest is shortened.",
             in: ByteCount(1 << 20)...ByteCount(1 << 40)
         ).bytes
+        querySamples = try settings.read(
+            "query.max_samples", default: 5_000_000,
+            "Samples that a query may read and make, and all queries over HTTP together: about 20 bytes each.",
+            in: 1000...1_000_000_000)
         saveInterval = try settings.read(
             "history.save_interval", default: .seconds(300), "How far apart the history is written to state.dir.")
         stateFolder = try settings.read(

@@ -29,6 +29,24 @@ struct Configuration {
         let listen: [ListenAddress]
         let telemetryPath: String
         let maxConnections: Int
+        /// Prometheus' web configuration file.
+        let configFile: String?
+        let allowedHosts: [String]
+        let isPublic: PublicPages
+        let corsOrigin: String
+        /// Nil where every origin is allowed.
+        let corsPattern: Pattern?
+
+        /// What others than trusted clients see.
+        enum PublicPages: String, CaseIterable {
+            case all, metrics
+        }
+
+        /// Nil where none is set.
+        func readFile() throws(SettingsError) -> WebConfigFile? {
+            guard let configFile else { return nil }
+            return try WebConfigFile(configFile)
+        }
     }
 
     struct Collect {
@@ -116,6 +134,30 @@ extension Configuration.Web {
         }
         maxConnections = try settings.read(
             "web.max_connections", default: 512, "HTTP connections that may be open at once.", in: 1...100_000)
+        let file: String? = try settings.read(
+            "web.config_file",
+            "Prometheus' web configuration file, relative to this one: TLS, client certificates, users, headers.")
+        configFile = file.map { file in
+            guard settings.hasFile, !file.hasPrefix("/"), let slash = settings.fileName.lastIndex(of: "/") else {
+                return file
+            }
+            return settings.fileName[...slash] + file
+        }
+        allowedHosts = try settings.readList(
+            "web.allowed_hosts",
+            "Names, beside the machine's own, under which clients of this machine may change things (the header Host).")
+        isPublic = try settings.read(
+            "web.public", oneOf: PublicPages.self, default: .all,
+            "What clients of other machines see without a password: everything that is no secret, or metrics and health alone."
+        )
+        corsOrigin =
+            try settings.read(
+                "web.cors_origin", "Regular expression of the origins whose pages may read /api/v1/; `.*` when not set."
+            )
+            ?? ".*"
+        do { corsPattern = corsOrigin == ".*" ? nil : try Pattern("^(?:\(corsOrigin))$") } catch {
+            throw SettingsError(place: settings.fileName, key: "web.cors_origin", problem: "\(error)")
+        }
     }
 }
 

@@ -38,6 +38,16 @@ final class AlertingPart: Part {
 
     var fallbacks: [Router.Fallback] { running?.routes(registry: surroundings.registry) ?? [] }
 
+    var bodyRules: [Router.BodyRule] {
+        [
+            { PrometheusAPI.takesForm($0) ? .isTaken : nil },
+            { request in
+                guard AlertmanagerAPI.serves(request.path), AlertmanagerAPI.changes(request) else { return nil }
+                return Router.refusesChange(request).map { .refused($0) } ?? .isTaken
+            },
+        ]
+    }
+
     var liveSettings: [String] { ["alerting"] }
 
     func start() async throws {

@@ -19,6 +19,8 @@ protocol Part: Sendable {
     var routes: [Router.Route] { get }
     /// Its pages whose paths are no fixed text.
     var fallbacks: [Router.Fallback] { get }
+    /// Which requests to those may bring a body.
+    var bodyRules: [Router.BodyRule] { get }
     /// What it shows on the pages that all proxies share; nil for what is no proxy.
     var proxy: ProxyFacts? { get }
 
@@ -54,6 +56,7 @@ extension Part {
     var instruments: [any Instrument] { [] }
     var routes: [Router.Route] { [] }
     var fallbacks: [Router.Fallback] { [] }
+    var bodyRules: [Router.BodyRule] { [] }
     var proxy: ProxyFacts? { nil }
     var liveSettings: [String] { [] }
     func start() async throws {}

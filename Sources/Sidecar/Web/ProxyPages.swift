@@ -7,7 +7,7 @@ struct ProxyPages: Sendable {
     let proxies: [ProxyFacts]
 
     var routes: [Router.Route] {
-        proxies.isEmpty ? [] : [.get("/-/features") { _ in list() }, .get("/v1/slow") { _ in slow() }]
+        proxies.isEmpty ? [] : [.get("/-/features") { _ in list() }, .confidential("/v1/slow") { _ in slow() }]
     }
 
     var fallbacks: [Router.Fallback] { proxies.isEmpty ? [] : [change] }
