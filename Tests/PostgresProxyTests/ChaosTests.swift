@@ -95,14 +95,19 @@ struct PostgresProxyChaosTests {
                 // Several at once, an error among them.
                 var parts: [UInt8] = []
                 for index in 0..<5 {
-                    parts += C.parse("", index == 2 ? "SELECT 1 / 0" : "SELECT '\(token)\(index)'") + C.bind("") + C.execute() + C.sync
+                    parts +=
+                        C.parse("", index == 2 ? "SELECT 1 / 0" : "SELECT '\(token)\(index)'") + C.bind("")
+                        + C.execute() + C.sync
                 }
                 c.send(parts)
                 for index in 0..<5 {
-                    expect(C.value(try c.readToReady()), index == 2 ? "!22012" : "\(token)\(index)", "pipeline \(index)")
+                    expect(
+                        C.value(try c.readToReady()), index == 2 ? "!22012" : "\(token)\(index)", "pipeline \(index)")
                 }
             case 10:
-                expect(try c.ask("SELECT count(*) FROM generate_series(1, \(dice.below(3000)))").map { _ in "" }, "", "rows")
+                expect(
+                    try c.ask("SELECT count(*) FROM generate_series(1, \(dice.below(3000)))").map { _ in "" }, "",
+                    "rows")
             case 11:
                 // Forgets what it asked for, in the middle of a row or ahead of it.
                 guard diesOnPurpose else { return }
@@ -170,7 +175,9 @@ struct PostgresProxyChaosTests {
         let players = (0..<6).map { Player(bench.port, $0, seed, diesOnPurpose: false) }
         let playing = Task { await play(players, Self.statements / 6) }
         for round in 0..<3 {
-            try await eventually("it is in use") { await bench.proxy.snapshot().statistics.contains { $0.queries > 20 * (round + 1) } }
+            try await eventually("it is in use") {
+                await bench.proxy.snapshot().statistics.contains { $0.queries > 20 * (round + 1) }
+            }
             if round == 1 { await postgres.stop() } else { await postgres.server.process.stop(SIGQUIT) }
             postgres = try await postgres.restarted()
         }

@@ -18,7 +18,8 @@ struct SCRAMTests {
         let salted = SCRAM.Salting(password: Array("pencil".utf8), salt: salt, iterations: 4096).compute()
         var client = SCRAMClient(.none, nonce: Array("rOprNGfwEbeRWgbNEkqO".utf8))
         var server = SCRAMServer(
-            SCRAM.Verifier(salt: salt, iterations: 4096, salted: salted), nonce: Array("%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0".utf8))
+            SCRAM.Verifier(salt: salt, iterations: 4096, salted: salted),
+            nonce: Array("%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0".utf8))
         let challenge = try server.take(first: client.first, mechanism: Array(SCRAM.plain.utf8))
         #expect(
             String(decoding: challenge, as: UTF8.self)
@@ -33,7 +34,8 @@ struct SCRAMTests {
         var client = SCRAMClient(.none)
         var server = SCRAMServer(verifier(of: "right"))
         let asked = try client.take(challenge: try server.take(first: client.first, mechanism: Array(SCRAM.plain.utf8)))
-        let salted = SCRAM.Salting(password: Array("wrong".utf8), salt: asked.salt, iterations: asked.iterations).compute()
+        let salted = SCRAM.Salting(password: Array("wrong".utf8), salt: asked.salt, iterations: asked.iterations)
+            .compute()
         let final = client.final(salted: salted)
         #expect(throws: SCRAMServer.Fault.wrongPassword) { try server.take(final: final) }
         #expect(throws: SCRAMClient.Fault.notTheServer) {
@@ -62,7 +64,9 @@ struct SCRAMTests {
         let made = verifier(of: "secret")
         let text = "SCRAM-SHA-256$4096:\(made.salt.base64)$\(made.storedKey.base64):\(made.serverKey.base64)"
         #expect(SCRAM.Verifier(text) == made)
-        for broken in ["", "md5abc", "SCRAM-SHA-256$0:c2FsdA==$a:b", "SCRAM-SHA-256$4096:c2FsdA==$AAAA:AAAA", text + "x"] {
+        for broken in [
+            "", "md5abc", "SCRAM-SHA-256$0:c2FsdA==$a:b", "SCRAM-SHA-256$4096:c2FsdA==$AAAA:AAAA", text + "x",
+        ] {
             #expect(SCRAM.Verifier(broken) == nil, Comment(rawValue: broken))
         }
     }
@@ -73,7 +77,9 @@ struct SCRAMTests {
             user: Array("u".utf8), database: Array("d".utf8), [LoginRequest.Parameter(name: [97], value: [98])])
         for _ in 0..<Seeded.rounds(default: 5000) {
             var bytes = dice.chance(0.7) ? good : dice.bytes(upTo: 40)
-            for _ in 0..<dice.below(3) where !bytes.isEmpty { bytes[dice.below(bytes.count)] = UInt8.random(in: 0...255, using: &dice) }
+            for _ in 0..<dice.below(3) where !bytes.isEmpty {
+                bytes[dice.below(bytes.count)] = UInt8.random(in: 0...255, using: &dice)
+            }
             if dice.chance(0.2) { bytes.removeLast(min(bytes.count, dice.below(5))) }
             if case .complete(_, let size) = StartupRequest.read(bytes.span) { #expect(size <= bytes.count) }
             var login = ServerLogin(user: [1], password: [2], usesTLS: true)
@@ -137,7 +143,8 @@ struct PostgresProxyLoginTests {
         let bench = try ProxyBench.start(postgres, door: door)
         func psql(_ user: String, _ password: String) async throws -> String {
             try await LocalServer.run(
-                postgres.programs + "/psql", ["-X", "-A", "-t", "-c", "SELECT current_user"], folder: postgres.server.folder,
+                postgres.programs + "/psql", ["-X", "-A", "-t", "-c", "SELECT current_user"],
+                folder: postgres.server.folder,
                 user: LocalServer.unprivilegedUser,
                 environment: [
                     "PGHOST": "127.0.0.1", "PGPORT": "\(bench.port)", "PGUSER": user, "PGDATABASE": "postgres",
@@ -179,11 +186,15 @@ struct StatementScanTests {
     private func effects(_ text: String) -> SessionEffects { StatementScan(Array(text.utf8).span).effects }
 
     @Test(arguments: [
-        "SELECT 1", "SELECT abalance FROM pgbench_accounts WHERE aid = 7;", "SELECT count(*), max(a) FROM t WHERE b IN (1, 2)",
-        "INSERT INTO t (a, b) VALUES (1, now())", "INSERT INTO public.t (a) VALUES ($1) ON CONFLICT (a) DO UPDATE SET b = 1",
-        "UPDATE t SET a = lower('set_config(') WHERE b = $$pg_advisory_lock()$$", "BEGIN; COMMIT", "SET LOCAL work_mem = 1",
+        "SELECT 1", "SELECT abalance FROM pgbench_accounts WHERE aid = 7;",
+        "SELECT count(*), max(a) FROM t WHERE b IN (1, 2)",
+        "INSERT INTO t (a, b) VALUES (1, now())",
+        "INSERT INTO public.t (a) VALUES ($1) ON CONFLICT (a) DO UPDATE SET b = 1",
+        "UPDATE t SET a = lower('set_config(') WHERE b = $$pg_advisory_lock()$$", "BEGIN; COMMIT",
+        "SET LOCAL work_mem = 1",
         "SET TRANSACTION READ ONLY", "CREATE TABLE t (a int, b numeric(10, 2))", "SELECT temp FROM weather -- LISTEN",
-        "WITH x AS (SELECT 1) SELECT * FROM x /* SET a /* b */ = 1 */", "SELECT pg_catalog.lower('a')", "PREPARE TRANSACTION 'a'",
+        "WITH x AS (SELECT 1) SELECT * FROM x /* SET a /* b */ = 1 */", "SELECT pg_catalog.lower('a')",
+        "PREPARE TRANSACTION 'a'",
         "CREATE TABLE IF NOT EXISTS t (id int)", "SELECT 'it''s' || \"odd name\" FROM t",
     ]) func harmless(_ text: String) { #expect(effects(text) == [], Comment(rawValue: text)) }
 
@@ -195,7 +206,8 @@ struct StatementScanTests {
         ("SELECT pg_advisory_lock(1)", .advisoryLock), ("SELECT pg_try_advisory_lock_shared(1)", .advisoryLock),
         ("CREATE TEMP TABLE t (a int)", .temporary), ("CREATE LOCAL TEMPORARY TABLE t (a int)", .temporary),
         ("SELECT 1 AS a INTO TEMP t", .temporary), ("CREATE TABLE pg_temp.t (a int)", .temporary),
-        ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", .holdCursor), ("PREPARE p AS SELECT 1", .sqlPrepare), ("LISTEN a", .listen),
+        ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", .holdCursor), ("PREPARE p AS SELECT 1", .sqlPrepare),
+        ("LISTEN a", .listen),
         ("LOAD 'x'", .library), ("SELECT 1 /* ' */; LISTEN a", .listen),
     ]) func telling(_ text: String, _ effect: SessionEffects) {
         #expect(effects(text).contains(effect), Comment(rawValue: text))

@@ -75,14 +75,16 @@ final class WireClient {
             case "K":
                 pid = Int32(bitPattern: UInt32(Self.number(message.body[0..<4])))
                 secret = Array(message.body[4...])
-            case "S":
-                let parts = message.body.split(separator: 0, omittingEmptySubsequences: false)
-                parameters[String(decoding: parts[0], as: UTF8.self)] = String(decoding: parts[1], as: UTF8.self)
             case "E": throw Refusal(message: message)
             default: break
             }
         }
         return messages
+    }
+
+    private func note(_ parameter: Message) {
+        let parts = parameter.body.split(separator: 0, omittingEmptySubsequences: false)
+        parameters[String(decoding: parts[0], as: UTF8.self)] = String(decoding: parts[1], as: UTF8.self)
     }
 
     struct Refusal: Error { let message: Message }
@@ -156,6 +158,7 @@ final class WireClient {
         while true {
             let message = try read()
             messages.append(message)
+            if message.type == "S" { note(message) }
             if message.type == "Z" { return messages }
             if message.type == "E", message.field("V") == "FATAL" { return messages }
         }

@@ -136,6 +136,10 @@ public final class StreamConnection: LoopHandler {
         loop.sendLater(self)
     }
 
+    /// Sends at once what would be sent before the loop waits again. For who answers one at a time, and whose other side
+    /// can begin meanwhile.
+    public func sendNow() { if willSend { flush() } }
+
     /// Reads no more until `resume`, so that the other side has to wait; so does a handshake.
     public func pause() {
         isPaused = true

@@ -517,6 +517,7 @@ final class ClientSession: StreamOwner {
         isPumping = false
         guard isIn else { return }
         if let server {
+            server.sendNow()
             if server.unsentBytes >= Self.pileBytes { pauseForServer() } else { giveBackIfDone() }
         }
         if isWaiting || waitsForReplies {
@@ -758,7 +759,10 @@ final class ClientSession: StreamOwner {
         (statements, pins, unnamed) = ([:], [], .none)
         profile = request.map { pooler.profiles.profile(Admission($0, pooler.rules).settings) } ?? pooler.profiles.none
         asksForPins = false
-        pooler.notePins()
+        if let welcome = pool?.welcome {
+            let first = welcome.parameters.map { (name: $0.name, value: profile.values[$0.name] ?? $0.value) }
+            tell(pooler.reported.set(first))
+        }
         if let holder, holder !== server {
             holder.forgetOwner()
             self.holder = nil
@@ -984,7 +988,10 @@ final class ClientSession: StreamOwner {
     /// Everything that was prepared is gone.
     func forgetStatements() { statements = [:] }
 
-    func name(ofStatement id: UInt32) -> [UInt8]? { statements.first { $0.value.id == id }?.key }
+    /// What it calls a statement, or called it until a Close that is not answered yet.
+    func name(ofStatement id: UInt32) -> [UInt8]? {
+        undoLog.first { $0.before?.id == id }?.name ?? statements.first { $0.value.id == id }?.key
+    }
 
     func statementEnded(tookNs: Int) {
         last.serverNs = tookNs

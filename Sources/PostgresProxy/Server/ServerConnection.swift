@@ -129,8 +129,11 @@ final class ServerConnection: StreamOwner {
         case .askingForTLS: takeTLSAnswer(connection)
         case .loggingIn: connection.takeInput { takeLogin($0) }
         case .idle, .active, .settling:
+            let client = client
             connection.takeInput { takeReplies($0) }
+            // Whoever gets the server next has its statement on the way before the answer to the last one is.
             afterReplies()
+            client?.connection.sendNow()
         case .closed: break
         }
     }
@@ -233,6 +236,8 @@ final class ServerConnection: StreamOwner {
     var unsentBytes: Int { connection?.unsentBytes ?? 0 }
 
     func send(_ bytes: Span<UInt8>) { connection?.send(bytes) }
+
+    func sendNow() { connection?.sendNow() }
 
     func send(_ write: (inout [UInt8]) -> Void) { connection?.send(write) }
 
