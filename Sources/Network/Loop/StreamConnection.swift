@@ -129,6 +129,13 @@ public final class StreamConnection: LoopHandler {
         if isBroken { output = [] } else { sendLater() }
     }
 
+    /// Has the owner told of `drained` once everything that waits has been sent, even if the socket takes it at once: for
+    /// who holds back with less than half a megabyte unsent.
+    public func tellWhenDrained() {
+        hasPiledUp = true
+        sendLater()
+    }
+
     private func sendLater() {
         if output.count - sent >= Self.pileBytes { hasPiledUp = true }
         guard !willSend else { return }
