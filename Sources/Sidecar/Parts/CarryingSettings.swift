@@ -1,3 +1,4 @@
+import Gateway
 import Network
 import PostgresProxy
 import Runtime
@@ -22,7 +23,9 @@ extension CarryingSettings {
 
 extension Configuration {
     /// Everything that carries load. A new proxy is one name here, with its settings and its part in files of their own.
-    static let carrying: [any CarryingSettings.Type] = [RedisProxySettings.self, PostgresProxySettings.self]
+    static let carrying: [any CarryingSettings.Type] = [
+        RedisProxySettings.self, PostgresProxySettings.self, GatewaySettings.self,
+    ]
 
     /// What the settings of carrying parts may stand on.
     struct Ground {

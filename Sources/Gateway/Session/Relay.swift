@@ -1,0 +1,313 @@
+import Cache
+import Network
+import Operations
+import Runtime
+
+/// One loop of the gateway: its clients, its connections to the service, and the rules of the moment. Everything but
+/// `init` happens on the loop's thread.
+final class Relay: @unchecked Sendable {
+    let loop: EventLoop
+    let metrics: GatewayMetrics
+    let security: SecurityLog
+    private(set) var rules: GatewayRules
+    private var routes: [Route] = []
+    private var upstreams: [String: Upstream] = [:]
+    private var checks: [HealthCheck] = []
+    private var sessions: [ObjectIdentifier: ClientSession] = [:]
+    private var perNetwork: [String: Int] = [:]
+    var retryBudget: RetryBudget
+    private var random: UInt64
+    private var dateSecond = 0
+    private var dateText: [UInt8] = []
+    private(set) var isDraining = false
+    private let monitor: RequestMonitor?
+
+    private static let idleUpstreamMs = 30_000
+
+    init(
+        _ loop: EventLoop, _ rules: GatewayRules, _ metrics: GatewayMetrics, _ security: SecurityLog,
+        _ operations: OperationRecorder?
+    ) {
+        (self.loop, self.rules, self.metrics, self.security) = (loop, rules, metrics, security)
+        retryBudget = RetryBudget(share: rules.retryShare)
+        var generator = SystemRandomNumberGenerator()
+        random = generator.next()
+        monitor = operations.map { RequestMonitor($0) }
+    }
+
+    var limits: ClientLimits { rules.limits }
+
+    /// To be called on the loop's thread, before the first client.
+    func start() {
+        apply(rules)
+        watch()
+    }
+
+    /// Other rules from here on; requests under way keep theirs.
+    func apply(_ fresh: GatewayRules) {
+        rules = fresh
+        retryBudget = RetryBudget(share: fresh.retryShare)
+        var known: [String: Upstream] = [:]
+        routes = fresh.routes.map { rules in
+            let pool = UpstreamPool(
+                rules.upstreams.map { place in
+                    let key = "\(place.name) \(place.weight) \(place.tls == nil) \(rules.health)"
+                    let upstream =
+                        known[key] ?? upstreams[key] ?? Upstream(place, rules.health.upstreamRules, on: loop, metrics)
+                    if upstreams[key] == nil, known[key] == nil { metrics.upstreamUp.with(["\(place.address)"]).set(1) }
+                    known[key] = upstream
+                    return upstream
+                })
+            return Route(rules, pool, metrics)
+        }
+        for (key, upstream) in upstreams where known[key] == nil {
+            upstream.closeIdle(olderThanMs: 0)
+            metrics.upstreamUp.remove(["\(upstream.address)"])
+        }
+        upstreams = known
+        for check in checks { check.end() }
+        checks = fresh.routes.flatMap { rules -> [HealthCheck] in
+            guard rules.health.path != nil else { return [] }
+            return rules.upstreams.compactMap { place in
+                let key = "\(place.name) \(place.weight) \(place.tls == nil) \(rules.health)"
+                return known[key].map { HealthCheck($0, rules.health, self) }
+            }
+        }
+        for check in checks { check.start() }
+    }
+
+    /// Answers what is under way, tells clients that nothing follows, and takes nobody in.
+    func drain() { isDraining = true }
+
+    func end() {
+        for session in Array(sessions.values) { session.client.close() }
+        for upstream in upstreams.values { upstream.closeIdle(olderThanMs: 0) }
+        for check in checks { check.end() }
+        checks = []
+    }
+
+    private func watch() {
+        loop.after(milliseconds: 250) { [weak self] in
+            guard let self else { return }
+            let nowMs = loop.nowMs
+            for session in Array(sessions.values) { session.check(nowMs: nowMs) }
+            for upstream in upstreams.values { upstream.closeIdle(olderThanMs: Self.idleUpstreamMs) }
+            monitor?.flush()
+            watch()
+        }
+    }
+
+    // MARK: Clients
+
+    func accept(_ client: StreamConnection) {
+        metrics.clientsAccepted.add()
+        let network = client.peer.network
+        guard !isDraining, sessions.count < limits.connections,
+            perNetwork[network, default: 0] < limits.connectionsPerClient
+        else {
+            metrics.clientsClosed.with([CloseReason.crowd.rawValue]).add()
+            security.add(.crowd, "connections", client: network, route: "")
+            return client.close()
+        }
+        perNetwork[network, default: 0] += 1
+        let session = ClientSession(client, self)
+        sessions[ObjectIdentifier(session)] = session
+        metrics.clients.set(Double(sessions.count))
+        client.owner = session
+    }
+
+    func forget(_ session: ClientSession) {
+        guard sessions.removeValue(forKey: ObjectIdentifier(session)) != nil else { return }
+        let left = perNetwork[session.network, default: 1] - 1
+        perNetwork[session.network] = left > 0 ? left : nil
+        metrics.clients.set(Double(sessions.count))
+    }
+
+    var clientCount: Int { sessions.count }
+    var busyCount: Int { sessions.values.count { $0.exchange != nil } }
+
+    /// A client has said that it sends no more, and waits.
+    func clientEnded(_ session: ClientSession) {}
+
+    // MARK: Requests
+
+    func begin(_ request: RequestHead, _ session: ClientSession) {
+        retryBudget.requested()
+        let bytes = request.head.bytes
+        let raw = bytes.span.extracting(request.path)
+        let path = NormalPath.normalised(raw) ?? Array(bytes[request.path])
+        let facts = facts(of: session, request)
+        let found = route(of: request, path)
+        let route = found ?? Route.nowhere(metrics)
+        let exchange = Exchange(request, route, path: path, client: clientAddress(facts), nowNs: loop.nowNs)
+        if isDraining { exchange.keepsAlive = false }
+        session.exchange = exchange
+        guard request.method != .connect, request.method != .trace else {
+            return session.answer(
+                Refusal(
+                    405, .method, "this method is for proxies",
+                    [("Allow", "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS")]), exchange)
+        }
+        guard found != nil else {
+            return session.answer(Refusal(404, .noRoute, "no route is for this request"), exchange)
+        }
+        if case .length(let count) = request.framing, count > route.rules.bodyLimit(limits) {
+            noteMalformed(.bodyTooLong, session)
+            return session.answer(Refusal(413, .bodyTooLong, "the body is too long"), exchange)
+        }
+        ask(session, exchange, facts)
+    }
+
+    private func route(of request: RequestHead, _ path: [UInt8]) -> Route? {
+        if routes.count == 1, routes[0].rules.match == .all { return routes[0] }
+        let bytes = request.head.bytes.span
+        var host = bytes.extracting(request.host).lowercasedBytes
+        if let colon = host.lastIndex(of: 0x3A), host.last != 0x5D { host.removeSubrange(colon...) }
+        for route in routes
+        where route.rules.match.matches(
+            method: bytes.extracting(request.methodName), host: host.span, path: path.span)
+        {
+            return route
+        }
+        return nil
+    }
+
+    private func ask(_ session: ClientSession, _ exchange: Exchange, _ facts: ClientFacts) {
+        let request = exchange.request
+        var head: [UInt8] = []
+        head.reserveCapacity(request.head.bytes.count + 320)
+        RequestWriter(request: request, facts: facts, ids: freshIDs()).write(into: &head)
+        let rules = exchange.route.rules
+        let mayRepeat = request.method.isIdempotent || request.head.has(.idempotencyKey)
+        let fetch = Fetch(
+            self, exchange.route.pool, head: head, method: request.method, framing: request.framing,
+            mayRepeat: mayRepeat, timing: rules.timing, owner: session)
+        exchange.route.metrics.inFlight.move(by: 1)
+        session.ask(fetch, exchange)
+    }
+
+    func fetchFailed(_ failure: FetchFailure, _ session: ClientSession, _ exchange: Exchange) {
+        let detail =
+            switch failure {
+            case .unreachable: "the service takes no connections"
+            case .timedOut: "the service did not answer in time"
+            case .closed: "the service closed the connection"
+            case .unclear: "the service's answer is not clear"
+            case .tls: "TLS to the service failed"
+            }
+        session.answer(Refusal(failure.status, .upstream, detail), exchange)
+    }
+
+    /// A look at a piece of a body before it goes on.
+    func check(_ bytes: Span<UInt8>, of exchange: Exchange) -> Refusal? { nil }
+    func checkEnd(of exchange: Exchange) -> Refusal? { nil }
+
+    // MARK: Whose request it is
+
+    private func facts(of session: ClientSession, _ request: RequestHead) -> ClientFacts {
+        var address = session.proxied ?? ""
+        if address.isEmpty, case .internet(let host, _, _) = session.client.peer { address = host }
+        let isTrusted = isTrusted(address)
+        let list = isTrusted ? request.head.list(named: Self.forwardedFor) ?? [] : []
+        return ClientFacts(
+            address: address, forwardedFor: list.count <= 2048 ? list : [], isSecure: session.client.usesTLS,
+            isTrusted: isTrusted)
+    }
+
+    private static let forwardedFor = Array("x-forwarded-for".utf8)
+
+    private func isTrusted(_ address: String) -> Bool {
+        guard !rules.trustedProxies.isEmpty, let bytes = IPAddress.bytes(address) else { return false }
+        return rules.trustedProxies.contains { $0.contains(bytes) }
+    }
+
+    /// The last address, from the right, that no trusted proxy has.
+    private func clientAddress(_ facts: ClientFacts) -> String {
+        guard facts.isTrusted, !facts.forwardedFor.isEmpty else { return facts.address }
+        for part in facts.forwardedFor.split(separator: 0x2C).reversed() {
+            let text = String(decoding: part.filter { !$0.isBlank }, as: UTF8.self)
+            guard IPAddress.bytes(text) != nil else { return facts.address }
+            if !isTrusted(text) { return text }
+        }
+        return facts.address
+    }
+
+    // MARK: Telling
+
+    func noteMalformed(_ fault: HTTPFault, _ session: ClientSession) {
+        metrics.malformed.with([fault.rawValue]).add()
+        let kind: SecurityEvent.Kind = fault.isSmuggling ? .smuggling : fault.isOversize ? .oversize : .malformed
+        security.add(
+            kind, fault.rawValue, client: session.exchange?.client ?? session.proxied ?? session.network,
+            route: session.exchange?.route.rules.name ?? "")
+    }
+
+    func tell(_ exchange: Exchange, wasCut: Bool) {
+        let route = exchange.route
+        let seconds = Double(MonotonicClock.nowNs - exchange.startedNs) / 1e9
+        if exchange.fetch != nil { route.metrics.inFlight.move(by: -1) }
+        if let fetch = exchange.fetch, let answeredNs = fetch.answeredNs {
+            route.metrics.upstreamDuration.observe(Double(answeredNs - fetch.startedNs) / 1e9)
+        }
+        let status = exchange.status == 0 ? 499 : exchange.status
+        route.metrics.answered(exchange.request.method, status: status, seconds: seconds)
+        route.metrics.requestSize.observe(Double(exchange.request.head.bytes.count + exchange.received))
+        route.metrics.responseSize.observe(Double(exchange.sent))
+        monitor?.note(exchange.request.method, seconds: seconds, isError: status >= 500)
+    }
+
+    /// `Date` of this second.
+    var date: [UInt8] {
+        let now = Int(WallClock.now)
+        if now != dateSecond { (dateSecond, dateText) = (now, HTTPDate.text(now)) }
+        return dateText
+    }
+
+    private func freshIDs() -> RequestWriter.IDs {
+        RequestWriter.IDs(request: digits(next()) + digits(next()), span: digits(next()))
+    }
+
+    private func next() -> UInt64 {
+        random &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = random
+        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ mixed >> 31
+    }
+
+    private func digits(_ value: UInt64) -> [UInt8] {
+        var text: [UInt8] = []
+        text.reserveCapacity(16)
+        for shift in stride(from: 60, through: 0, by: -4) {
+            let digit = UInt8(truncatingIfNeeded: value >> UInt64(shift) & 15)
+            text.append(digit < 10 ? 0x30 + digit : 0x57 + digit)
+        }
+        return text
+    }
+}
+
+extension Route {
+    /// For requests that no route is for.
+    static func nowhere(_ metrics: GatewayMetrics) -> Route {
+        Route(RouteRules(name: "none", upstreams: []), UpstreamPool([]), metrics)
+    }
+}
+
+extension RouteRules {
+    func bodyLimit(_ limits: ClientLimits) -> Int { limits.body }
+
+    var timing: Fetch.Timing {
+        Fetch.Timing(
+            patienceMs: restartPatience.milliseconds, answerMs: answerTimeout.milliseconds,
+            connectMs: connectTimeout.milliseconds)
+    }
+}
+
+extension HealthRules {
+    var upstreamRules: UpstreamHealth.Rules {
+        var rules = UpstreamHealth.Rules()
+        (rules.failures, rules.successes) = (failures, successes)
+        (rules.slowStartMs, rules.isChecked) = (slowStart.milliseconds, path != nil)
+        return rules
+    }
+}
