@@ -98,7 +98,6 @@ struct RedisProxySettings: CarryingSettings {
         }
     }
 
-    var listens: Bool { redisAccess.hasEntrance }
     var operationNames: [String] { redisAccess.hasEntrance ? RedisProxy.operationNames : [] }
 
     /// What of the changes `redis.url` and the like may bring needs a restart.

@@ -10,9 +10,6 @@ protocol CarryingSettings: Sendable {
     /// What its requests are counted as among the service's operations; empty where it does not run.
     var operationNames: [String] { get }
 
-    /// Whether it accepts clients, who need descriptors.
-    var listens: Bool { get }
-
     /// Nil where these settings ask for none. Opens nothing yet.
     func makePart(_ surroundings: Surroundings) throws -> (any Part)?
 }
