@@ -72,6 +72,9 @@ soak: packages-build packages-demo packages-test ## the fuzzers with a thousand 
 		TEST_ABUSE_ROUNDS=100000 swift test --skip-build --no-parallel \
 		--filter 'RedisProxy(Differential|Staleness|TokenChaos|MutationFuzz)Tests'
 
+deb: build ## build the Debian package, .build/outrigger_VERSION_amd64.deb
+	Sources/Packaging/build-deb.sh
+
 clean: ## remove everything that was built
 	rm -rf .build
 

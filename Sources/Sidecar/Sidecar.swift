@@ -20,6 +20,8 @@ actor Sidecar {
     private var lastReload: Task<ReloadResult, Never>?
     /// The same while it has not begun to read.
     private var nextReload: Task<ReloadResult, Never>?
+    /// Nil where no service manager wants to be told how it goes.
+    private let manager = ServiceManager(environment: Environment.current)
 
     /// The settings whose change waits for the next start, or what is wrong with the new configuration, in which case
     /// everything stays as it was.
@@ -58,6 +60,11 @@ actor Sidecar {
     /// Serves until a signal says otherwise. SIGHUP reloads; SIGTERM and SIGINT drain and end.
     func run(_ signals: AsyncStream<Int32>) async throws -> Int32 {
         try await listen()
+        for name in PassedSockets.shared.left {
+            Log.warn("a passed socket is nobody's: no setting names its address", ["name": name])
+        }
+        let told = manager.map { manager in Task { await tell(manager) } }
+        defer { told?.cancel() }
         return await waitForEnd(signals)
     }
 
@@ -107,8 +114,20 @@ actor Sidecar {
         try? await Task.sleep(nanoseconds: 1)
     }
 
+    /// Says that it lives, as often as the service manager wants to hear it, and how it goes. That it runs on this actor and
+    /// asks every part is what it proves.
+    private func tell(_ manager: ServiceManager) async {
+        manager.isReady()
+        let pause = min(manager.watchInterval ?? .seconds(10), .seconds(10))
+        repeat {
+            manager.says(parts.compactMap(\.status).joined(separator: "; "))
+            if manager.watchInterval != nil { manager.isAlive() }
+        } while (try? await Task.sleep(for: pause)) != nil
+    }
+
     /// Answers what is under way and ends all parts; where that takes longer than `shutdown.grace`, the process ends anyway.
     func stop() async {
+        manager?.isStopping()
         own.isReady.set(0)
         let deadline = Deadline.after(grace)
         let late = Latecomers(parts.map(\.name))
@@ -145,6 +164,8 @@ actor Sidecar {
     }
 
     private func reloadNow() async -> ReloadResult {
+        manager?.isReloading()
+        defer { manager?.isReady() }
         do {
             let fresh = try load()
             var reloads: [PreparedReload] = []

@@ -45,8 +45,9 @@ public struct ListenAddress: Sendable, Hashable, SettingValue, CustomStringConve
         let description: String
     }
 
-    /// A non-blocking, listening TCP socket, which the caller owns.
+    /// A non-blocking, listening TCP socket, which the caller owns: one that was passed to this process, or a new one.
     func listen() throws(Failure) -> Int32 {
+        if let passed = PassedSockets.shared.take(self) { return passed }
         var hints = addrinfo()
         hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)

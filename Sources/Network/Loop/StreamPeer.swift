@@ -50,7 +50,7 @@ public enum StreamPeer: Sendable, Hashable, CustomStringConvertible {
         self = found ?? .internet(host: "", port: 0, isLoopback: false)
     }
 
-    private init?(_ address: UnsafePointer<sockaddr>) {
+    init?(_ address: UnsafePointer<sockaddr>) {
         var digits = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
         let port: UInt16
         switch Int32(address.pointee.sa_family) {

@@ -7,8 +7,8 @@ import Synchronization
 public final class UnixListener: Sendable {
     public let path: String
     private let door: StreamDoor
-    /// The file we made, so that a successor's is not removed.
-    private let file: FileIdentity
+    /// The file we made, so that a successor's is not removed; nil where the socket was passed to this process.
+    private let file: FileIdentity?
 
     public enum Failure: Error, Equatable, CustomStringConvertible {
         case badPath(String)
@@ -40,15 +40,16 @@ public final class UnixListener: Sendable {
         accepted: @escaping @Sendable (StreamConnection) -> Void
     ) throws(Failure) {
         guard let place = SocketPath(path) else { throw .badPath(SocketPath.problem(of: path)) }
-        let descriptor = try Self.listen(place, mode)
+        let passed = PassedSockets.shared.take(unixPath: path)
+        let descriptor = if let passed { passed } else { try Self.listen(place, mode) }
         self.path = path
-        file = FileIdentity(of: path) ?? FileIdentity(device: 0, inode: 0)
+        file = passed == nil ? FileIdentity(of: path) : nil
         door = StreamDoor(descriptor, path, nil, limit, on: loop, accepted)
     }
 
     /// Accepts no more, and removes the file. Connections stay.
     public func stop() {
-        if FileIdentity(of: path) == file { unlink(path) }
+        if let file, FileIdentity(of: path) == file { unlink(path) }
         door.close()
     }
 
@@ -95,11 +96,9 @@ private struct FileIdentity: Equatable, Sendable {
     let device: UInt
     let inode: UInt
 
-    init(device: UInt, inode: UInt) { (self.device, self.inode) = (device, inode) }
-
     init?(of path: String) {
         var info = stat()
         guard lstat(path, &info) == 0 else { return nil }
-        self.init(device: UInt(info.st_dev), inode: UInt(info.st_ino))
+        (device, inode) = (UInt(info.st_dev), UInt(info.st_ino))
     }
 }

@@ -250,7 +250,9 @@ public final class Settings {
         let names = [Settings.variable(for: name)] + aliases
         for candidate in names {
             if let text = environment[candidate], !text.isEmpty { return (text, candidate) }
-            guard let path = environment[candidate + "_FILE"], !path.isEmpty else { continue }
+            guard let named = environment[candidate + "_FILE"], !named.isEmpty else { continue }
+            // A service manager's secrets (systemd.exec(5), LoadCredential) are told by their names alone.
+            let path = named.hasPrefix("/") ? named : environment["CREDENTIALS_DIRECTORY"].map { $0 + "/" + named } ?? named
             do {
                 let text = try Files.readText(path, limitBytes: 1 << 20)
                 return (text.trimmingTrailingNewlines, candidate + "_FILE")

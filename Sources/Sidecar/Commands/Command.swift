@@ -14,13 +14,18 @@ struct Command {
 
     /// Flags that belong to commands and are no settings.
     static let ownFlags: Set<String> = [
-        "config", "help", "help_markdown", "version", "config.file", "lint_fatal", "delayed_name_removal",
+        "config", "help", "help_markdown", "help_man", "help_yaml", "help_completion", "version", "config.file",
+        "lint_fatal", "delayed_name_removal",
     ]
     /// Those of them that stand alone.
-    static let switches: Set<String> = ["help", "help_markdown", "version", "lint_fatal", "delayed_name_removal"]
+    static let switches: Set<String> = [
+        "help", "help_markdown", "help_man", "help_yaml", "help_completion", "version", "lint_fatal",
+        "delayed_name_removal",
+    ]
 
     static func run(_ invocation: Invocation) async throws -> Int32 {
         if invocation.has("help_markdown") { return printMarkdownReference() }
+        if let page = PackagePage.allCases.first(where: { invocation.has($0.rawValue) }) { return page.print() }
         if invocation.has("help") { return try await help.run(invocation) }
         if invocation.has("version") { return try await version.run(invocation) }
         let word = invocation.words.first ?? "serve"

@@ -123,7 +123,9 @@ extension Targets {
         }
         for one in postgres {
             let address = (try? PostgresAddress(one.connection))?.server ?? one.name
-            add("postgres", address, up: "pg_up", prefixes: ["pg_", "outrigger_postgres_connect"], target: postgres.count > 1 ? one.name : nil)
+            add(
+                "postgres", address, up: "pg_up", prefixes: ["pg_", "outrigger_postgres_connect"],
+                target: postgres.count > 1 ? one.name : nil)
         }
         for one in pgbouncer {
             let address = (try? PostgresAddress(one.connection))?.server ?? one.name ?? "pgbouncer"

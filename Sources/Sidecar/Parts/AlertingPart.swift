@@ -48,6 +48,11 @@ final class AlertingPart: Part {
         ]
     }
 
+    var status: String? {
+        guard let level = running?.performance?.overall.level.rawValue else { return nil }
+        return level.prefix(1).uppercased() + level.dropFirst()
+    }
+
     var liveSettings: [String] { ["alerting"] }
 
     func start() async throws {

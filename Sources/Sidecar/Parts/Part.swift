@@ -23,6 +23,8 @@ protocol Part: Sendable {
     var bodyRules: [Router.BodyRule] { get }
     /// What it shows on the pages that all proxies share; nil for what is no proxy.
     var proxy: ProxyFacts? { get }
+    /// A few words for the line that a service manager shows; nil for none.
+    var status: String? { get }
 
     /// Settings that a reload changes while it runs: names, or the beginnings of names up to a dot. The change of a setting
     /// that no part names here is said to wait for the next start.
@@ -58,6 +60,7 @@ extension Part {
     var fallbacks: [Router.Fallback] { [] }
     var bodyRules: [Router.BodyRule] { [] }
     var proxy: ProxyFacts? { nil }
+    var status: String? { nil }
     var liveSettings: [String] { [] }
     func start() async throws {}
     func prepare(_ fresh: Configuration) async throws -> PreparedReload { PreparedReload() }

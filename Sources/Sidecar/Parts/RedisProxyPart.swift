@@ -24,6 +24,10 @@ final class RedisProxyPart: Part {
 
     var liveSettings: [String] { ["redis_proxy.users", "redis_proxy.auth", "redis_proxy.require_auth"] }
 
+    var status: String? {
+        redis.map { "Redis proxy on " + $0.addresses.joined(separator: " and ") }
+    }
+
     func start() async throws {
         let redis = try settings.start(surroundings)
         running.withLock { $0 = redis }

@@ -7,19 +7,23 @@ import Synchronization
 /// What is watched: databases, the service's processes, the machine and this process.
 final class TargetsPart: Part {
     let name = "targets"
-    private let current: Mutex<[any MetricSource]>
+    private let current: Mutex<(sources: [any MetricSource], count: Int)>
 
     init(_ configuration: Configuration) throws(SettingsError) {
-        current = Mutex(try Self.sources(for: configuration))
+        current = Mutex((try Self.sources(for: configuration), configuration.targets.count))
     }
 
-    var sources: [any MetricSource] { current.withLock { $0 } }
+    var sources: [any MetricSource] { current.withLock { $0.sources } }
+    var status: String? {
+        let count = current.withLock { $0.count }
+        return count == 1 ? "1 target" : "\(count) targets"
+    }
 
     var liveSettings: [String] { ["targets", "postgres", "redis", "pgbouncer", "collector", "compat", "service"] }
 
     func prepare(_ fresh: Configuration) async throws -> PreparedReload {
         let sources = try Self.sources(for: fresh)
-        return PreparedReload { [self] in current.withLock { $0 = sources } }
+        return PreparedReload { [self] in current.withLock { $0 = (sources, fresh.targets.count) } }
     }
 
     private static func sources(for configuration: Configuration) throws(SettingsError) -> [any MetricSource] {
@@ -39,4 +43,8 @@ final class TargetsPart: Part {
         if configuration.host.isSet { sources.append(HostSource(configuration.host)) }
         return sources
     }
+}
+
+extension Targets {
+    fileprivate var count: Int { postgres.count + redis.count + pgbouncer.count }
 }
