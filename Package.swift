@@ -102,7 +102,9 @@ let package = Package(
             swiftSettings: common),
         .testTarget(
             name: "PostgresProxyTests",
-            dependencies: ["PostgresProxy", "Databases", "LocalServers", "Metrics", "Network", "Runtime", "TestTools"],
+            dependencies: [
+                "PostgresProxy", "Collectors", "Databases", "LocalServers", "Metrics", "Network", "Runtime", "TestTools",
+            ],
             swiftSettings: common),
         .testTarget(
             name: "GatewayTests",

@@ -12,6 +12,8 @@ public struct PostgresProxySettings: Sendable {
     private let users: [(name: String, password: String)]
     private let requiresPassword: Bool
     public let rules: PoolRules
+    /// Who may log in to the database `outrigger`.
+    public let consoleRights: AdminConsole.Rights
 
     /// Whether there is anything that clients could connect to.
     public var hasEntrance: Bool { address != nil || unixSocket != nil }
@@ -51,6 +53,15 @@ public struct PostgresProxySettings: Sendable {
             )
         }
         rules = try PoolRules(settings)
+        consoleRights = AdminConsole.Rights(
+            admins: Set(
+                try settings.readList(
+                    "postgres_proxy.admin_users", default: ["outrigger", "pgbouncer"],
+                    "Users who may do everything in the console, the database outrigger (or pgbouncer). They log in as for any database."
+                )),
+            readers: Set(
+                try settings.readList(
+                    "postgres_proxy.stats_users", default: ["stats"], "Users who may SHOW in the console, and nothing else.")))
         try check(settings)
     }
 

@@ -85,6 +85,10 @@ actor Sidecar {
     /// Starts everything.
     func listen() async throws {
         await openTimers()
+        surroundings.reload { [weak self] in
+            guard case .failure(let problem) = await self?.reload() else { return nil }
+            return "\(problem)"
+        }
         for part in parts {
             if part.name == web.name { web.use(router()) }
             try await part.start()

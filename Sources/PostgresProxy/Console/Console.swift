@@ -20,7 +20,7 @@ public enum ConsoleAnswer: Sendable {
     func write(to bytes: inout [UInt8], tag: String, describing: Bool = true) {
         switch self {
         case .rows(let columns, let rows):
-            if describing { Self.describe(columns, to: &bytes) }
+            if describing { Self.describe(columns, areNumbersTold: true, to: &bytes) }
             for row in rows {
                 bytes.append(frame: FromServer.dataRow) {
                     $0.append(int16: row.count)
@@ -40,16 +40,17 @@ public enum ConsoleAnswer: Sendable {
         }
     }
 
-    /// All columns are text.
-    static func describe(_ columns: [String], to bytes: inout [UInt8]) {
+    /// - Parameter areNumbersTold: not in the extended protocol, where a client might want them in their binary format.
+    static func describe(_ columns: [String], areNumbersTold: Bool = false, to bytes: inout [UInt8]) {
         bytes.append(frame: FromServer.rowDescription) {
             $0.append(int16: columns.count)
             for column in columns {
                 $0.append(zeroTerminated: column.utf8)
                 $0.append(int32: 0)
                 $0.append(int16: 0)
-                $0.append(int32: 25)
-                $0.append(int16: -1)
+                let isNumber = areNumbersTold && ConsoleTables.isNumber(column)
+                $0.append(int32: isNumber ? 20 : 25)
+                $0.append(int16: isNumber ? 8 : -1)
                 $0.append(int32: -1)
                 $0.append(int16: 0)
             }

@@ -9,6 +9,7 @@ final class PostgresProxyPart: Part {
     private let settings: PostgresProxySettings
     private let surroundings: Surroundings
     private let running = Mutex<PostgresProxy?>(nil)
+    private let sampling = Mutex<Task<Void, Never>?>(nil)
 
     init(_ settings: PostgresProxySettings, _ surroundings: Surroundings) {
         (self.settings, self.surroundings) = (settings, surroundings)
@@ -21,10 +22,12 @@ final class PostgresProxyPart: Part {
 
     func start() async throws {
         guard let upstream = try settings.makeUpstream() else { return }
+        let console = AdminConsole(settings.consoleRights) { [surroundings] in await surroundings.reload() }
         let postgres = try PostgresProxy(
-            settings.entrances, to: upstream, settings.rules, door: try settings.makeDoor(),
+            settings.entrances, to: upstream, settings.rules, door: try settings.makeDoor(), console: console,
             operations: surroundings.operations)
         running.withLock { $0 = postgres }
+        sampling.withLock { $0 = Task { await console.run(postgres) } }
         for address in postgres.addresses {
             Log.info("serving Postgres", ["address": address, "from": settings.upstreamName])
         }
@@ -39,7 +42,10 @@ final class PostgresProxyPart: Part {
         if await postgres?.drain(by: deadline) == false { Log.warn("transactions were cut off at the end") }
     }
 
-    func stop() async { await postgres?.stop() }
+    func stop() async {
+        sampling.withLock { $0?.cancel() }
+        await postgres?.stop()
+    }
 }
 
 extension PostgresProxySettings: CarryingSettings {

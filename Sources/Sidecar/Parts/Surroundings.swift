@@ -13,6 +13,7 @@ final class Surroundings: Sendable {
     let startedAt = ContinuousClock.now
     let memory = GivenBack()
     let descriptors: DescriptorBudget
+    fileprivate let reloading = Mutex<@Sendable () async -> String?>({ nil })
 
     init(
         registry: Registry, operations: OperationRecorder, duplicates: Counter, descriptors: DescriptorBudget
@@ -48,6 +49,16 @@ struct DescriptorBudget: Sendable {
             ["setting": setting, "clients": "\(most)", "set": "\(wanted)", "descriptors": "\(limit)"])
         return most
     }
+}
+
+extension Surroundings {
+    /// Says how the configuration is read anew; to be called before the parts start.
+    func reload(by reload: @escaping @Sendable () async -> String?) { reloading.withLock { $0 = reload } }
+
+    /// Reads the configuration anew.
+    ///
+    /// - Returns: what is wrong with it; nil where it has taken effect.
+    func reload() async -> String? { await reloading.withLock { $0 }() }
 }
 
 /// Memory that its owner can do without, such as the local level of a proxy.
