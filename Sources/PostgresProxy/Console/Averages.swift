@@ -44,7 +44,7 @@ struct Averages {
 }
 
 extension PoolSnapshot.Statistics {
-    private static let counts: [WritableKeyPath<PoolSnapshot.Statistics, Int> & Sendable] = [
+    private static let counts: [any WritableKeyPath<PoolSnapshot.Statistics, Int> & Sendable] = [
         \.queries, \.transactions, \.queryMicroseconds, \.transactionMicroseconds, \.waits, \.waitMicroseconds,
         \.receivedBytes, \.sentBytes, \.clientParses, \.serverParses, \.binds,
     ]
