@@ -28,7 +28,7 @@ TEST_WIDTH := 4
 TEST :=
 TARGET := Runtime
 # Suites tagged as proofs keep both cores busy, and would make others late: they come last, two at once.
-PROOFS = $(shell grep -rhoP '@Suite\(\.tags\(\.proof\).* struct \K\w+' Tests | paste -sd '|')
+PROOFS = $(shell grep -rhoP '@Suite.\.tags.\.proof.* struct \K\w+' Tests | paste -sd '|')
 ROUNDS := 5000000
 SEED := $(shell date +%s)
 
