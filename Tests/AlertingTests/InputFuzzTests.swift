@@ -1,3 +1,4 @@
+import Metrics
 import Runtime
 import TestTools
 import Testing

@@ -10,7 +10,7 @@ import Testing
     private static let rounds = Seeded.rounds(default: 1500)
     private static let node = NodeAddress("127.0.0.1", 7000)
 
-    private static let replies = [
+    private static let texts: [String] = [
         "*2\r\n*4\r\n:0\r\n:8191\r\n*4\r\n$9\r\n127.0.0.1\r\n:7000\r\n$2\r\nab\r\n*2\r\n$2\r\nip\r\n$3\r\n::1\r\n*3\r\n$0\r\n\r\n"
             + ":7001\r\n$2\r\ncd\r\n*3\r\n:8192\r\n:16383\r\n*3\r\n$1\r\n?\r\n:7002\r\n$2\r\nef\r\n",
         "*1\r\n*4\r\n$5\r\nslots\r\n*2\r\n:0\r\n:16383\r\n$5\r\nnodes\r\n*1\r\n*10\r\n$4\r\nport\r\n:7000\r\n$2\r\nip\r\n$9\r\n127.0.0.1"
@@ -23,7 +23,8 @@ import Testing
         ":42\r\n", "*3\r\n:1\r\n:0\r\n:1\r\n", "$-1\r\n", "%1\r\n+server\r\n$5\r\nredis\r\n", ",1.5e3\r\n",
         "(12345678901234567890\r\n",
         "|1\r\n+ttl\r\n:3\r\n*1\r\n#t\r\n", ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n", "=7\r\ntxt:abc\r\n",
-    ].map { Array($0.utf8) }
+    ]
+    private static let replies = texts.map { Array($0.utf8) }
 
     @Test func fuzzedRepliesAreReadOrRefused() throws {
         var random = Seeded(fuzzing: 71)
