@@ -24,7 +24,7 @@ let package = Package(
         .target(name: "Network", dependencies: ["CLibraries", "Runtime"], swiftSettings: common + hot),
         .target(name: "LocalServers", dependencies: ["Runtime", "Network", "CLibraries"], swiftSettings: common),
         .target(name: "Metrics", dependencies: ["Runtime"], swiftSettings: safe + hot),
-        .target(name: "Databases", dependencies: ["CLibraries", "Runtime"], swiftSettings: common),
+        .target(name: "Databases", dependencies: ["CLibraries", "Runtime", "Network"], swiftSettings: common),
         .target(name: "Collectors", dependencies: ["Runtime", "Metrics", "Databases"], swiftSettings: safe),
         .target(name: "Operations", dependencies: ["Runtime", "Network", "Metrics"], swiftSettings: safe),
         .target(name: "PromQL", dependencies: ["Runtime", "Metrics"], swiftSettings: safe),

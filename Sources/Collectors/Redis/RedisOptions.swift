@@ -1,3 +1,4 @@
+import Databases
 import Runtime
 
 /// What is collected from a Redis besides what every server tells. The defaults are redis_exporter's, and so are the
@@ -62,6 +63,8 @@ public struct RedisOptions: Sendable {
 
     // MARK: Connection
 
+    /// For servers whose address begins with `rediss://`.
+    public var tls = RedisTLS()
     public var connectionTimeout: Duration = .seconds(15)
     public var pingOnConnect = false
     public var setClientName = true

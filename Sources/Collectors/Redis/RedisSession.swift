@@ -11,6 +11,7 @@ final class RedisSession {
     private let connection: RedisConnection
     private var refusals: [String: String] = [:]
     private let clientName: String?
+    private let tls: RedisTLS
     private var database: Int
     /// Other nodes of the cluster, by `host:port`; nil when keys are not followed to them.
     private var nodes: [String: RedisConnection]?
@@ -20,10 +21,12 @@ final class RedisSession {
 
     /// - Parameter followsKeys: asks the node of a cluster that holds a key, where this one does not.
     init(
-        to address: RedisAddress, clientName: String?, followsKeys: Bool = false, by deadline: Deadline
+        to address: RedisAddress, clientName: String?, tls: RedisTLS = RedisTLS(), followsKeys: Bool = false,
+        by deadline: Deadline
     ) throws(RedisError) {
+        self.tls = tls
         nodes = followsKeys ? [:] : nil
-        connection = try RedisConnection(to: address, clientName: clientName, by: deadline)
+        connection = try RedisConnection(to: address, clientName: clientName, tls: tls, by: deadline)
         database = address.database
         self.clientName = clientName
         let reply = try connection.pipeline([RedisCommand("INFO", "SERVER")], by: deadline)[0]
@@ -101,7 +104,7 @@ final class RedisSession {
             address.endpoint = .tcp(host: host, port: port)
         }
         address.database = 0
-        let opened = try RedisConnection(to: address, clientName: clientName, by: deadline)
+        let opened = try RedisConnection(to: address, clientName: clientName, tls: tls, by: deadline)
         nodes?[node] = opened
         return opened
     }
@@ -133,10 +136,9 @@ extension CollectorErrorClass {
         switch error {
         case .timedOut: self = .timeout
         case .loginRefused: self = .permission
-        case .cannotResolve, .cannotConnect, .closed: self = .connection
+        case .cannotResolve, .cannotConnect, .closed, .tls: self = .connection
         case .protocolBroken, .replyTooLong: self = .protocol
         case .refused(_, let reason): self = CollectorErrorClass(refusal: reason)
-        case .tlsUnsupported: self = .other
         }
     }
 }

@@ -1,3 +1,4 @@
+import Databases
 import Runtime
 
 extension RedisOptions {
@@ -7,6 +8,7 @@ extension RedisOptions {
     public init(_ settings: Settings, aliases: Bool) throws(SettingsError) {
         self.init()
         self.aliases = aliases
+        tls = try RedisTLS(settings, "redis.tls")
         checkKeys = try Self.keys(
             settings, "redis.check_keys",
             "Patterns of keys whose size, memory and value are told, as db3=sessions:*,user:?.")

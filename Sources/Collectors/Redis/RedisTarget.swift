@@ -95,7 +95,7 @@ public actor RedisTarget: MetricSource {
     private func openSession(by deadline: Deadline) throws(RedisError) -> RedisSession {
         if let session, session.isOpen { return session }
         let opened = try RedisSession(
-            to: address, clientName: options.setClientName ? "redis_exporter" : nil,
+            to: address, clientName: options.setClientName ? "redis_exporter" : nil, tls: options.tls,
             followsKeys: options.isCluster, by: min(deadline, .after(options.connectionTimeout)))
         exporter.connects += 1
         session = opened

@@ -1,11 +1,13 @@
 import CHiredis
 import CLinux
 import Glibc
+import Network
 import Runtime
 
 /// One connection to a Redis or Valkey, logged in, that asks many commands in one round trip.
 ///
-/// It blocks its thread, never longer than the deadline it is given, so it belongs to an actor on a `BlockingThread`. After
+/// Debian's hiredis connects and reads replies; its version has no TLS, so that lies between it and the socket here. It
+/// blocks its thread, never longer than the deadline it is given, so it belongs to an actor on a `BlockingThread`. After
 /// an error the connection is closed and of no more use.
 public final class RedisConnection {
     public let address: RedisAddress
@@ -15,17 +17,26 @@ public final class RedisConnection {
 
     private let context: UnsafeMutablePointer<redisContext>
     private let reader: RedisReplyReader
+    private let tls: TLSChannel?
+    /// What TLS has opened and the reader has not had.
+    private var opened: [UInt8] = []
     private let chunk: UnsafeMutableRawBufferPointer
 
     /// Connects and logs in.
     ///
     /// - Parameters:
     ///   - clientName: for `CLIENT SETNAME`; a server that refuses it is used all the same.
+    ///   - tls: for addresses that ask for it.
     ///   - limitReplyBytes: what the replies of one pipeline may have together.
     public init(
-        to address: RedisAddress, clientName: String?, limitReplyBytes: Int = 64 << 20, by deadline: Deadline
+        to address: RedisAddress, clientName: String?, tls: RedisTLS = RedisTLS(), limitReplyBytes: Int = 64 << 20,
+        by deadline: Deadline
     ) throws(RedisError) {
-        guard !address.usesTLS else { throw .tlsUnsupported }
+        if address.usesTLS, case .tcp(let host, _) = address.endpoint {
+            self.tls = try tls.channel(to: host)
+        } else {
+            self.tls = nil
+        }
         let began = ContinuousClock.now
         self.address = address
         context = try Self.connect(address.endpoint, by: deadline)
@@ -33,6 +44,7 @@ public final class RedisConnection {
         // Only now: where connecting throws, nothing must be left to free.
         reader = RedisReplyReader(limitBytes: limitReplyBytes)
         chunk = .allocate(byteCount: 32 * 1024, alignment: 16)
+        try shakeHands(by: deadline)
         try logIn(as: clientName, by: deadline)
     }
 
@@ -62,13 +74,14 @@ public final class RedisConnection {
         var sent = 0
         var arrived = 0
         while arrived < commands.count {
-            if sent < output.count { sent += try send(output[sent...]) }
+            if sent < output.count { sent += try send(output[sent...]) } else { tls?.flush(put) }
             let step = commands[arrived].name
-            guard try wait(forWriting: sent < output.count, by: deadline) else { throw .timedOut(step: step) }
+            let hasMore = sent < output.count || tls?.hasUnsent == true
+            guard try wait(forWriting: hasMore, by: deadline) else { throw .timedOut(step: step) }
             let got = recv(context.pointee.fd, chunk.baseAddress, chunk.count, Int32(MSG_DONTWAIT))
-            if got > 0 {
-                arrived = try reader.feed(UnsafeRawBufferPointer(rebasing: chunk[..<got]))
-            } else if got == 0 || !Self.isTransient(errno) {
+            var isOver = got == 0 || got < 0 && !Self.isTransient(errno)
+            if got > 0 { isOver = try !take(UnsafeRawBufferPointer(rebasing: chunk[..<got]), &arrived) }
+            if isOver && arrived < commands.count {
                 // A server that is full says so, unasked, before it hangs up.
                 if arrived > 0, let reason = reader.take()[0].errorText {
                     throw .refused(command: "connect", reason: reason)
@@ -80,14 +93,58 @@ public final class RedisConnection {
         return reader.take()
     }
 
-    /// How many bytes the kernel took. A connection that is gone takes all: its last words are still to be read.
-    private func send(_ bytes: ArraySlice<UInt8>) throws(RedisError) -> Int {
-        let put = bytes.withUnsafeBytes {
-            Glibc.send(
-                context.pointee.fd, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
+    /// Hands on what came. False when the server has said that nothing more will come.
+    private func take(_ bytes: UnsafeRawBufferPointer, _ arrived: inout Int) throws(RedisError) -> Bool {
+        guard let tls else {
+            arrived = try reader.feed(bytes)
+            return true
         }
-        if put >= 0 { return put }
+        opened.removeAll(keepingCapacity: true)
+        let goesOn: Bool
+        do throws(StreamFailure) { goesOn = try tls.open(bytes, into: &opened) } catch { throw .tls("\(error)") }
+        if !opened.isEmpty {
+            let fed: Result<Int, RedisError> = opened.withUnsafeBytes { bytes in
+                do throws(RedisError) { return .success(try reader.feed(bytes)) } catch { return .failure(error) }
+            }
+            arrived = try fed.get()
+        }
+        return goesOn
+    }
+
+    /// How many bytes were sent, or sealed for it.
+    private func send(_ bytes: ArraySlice<UInt8>) throws(RedisError) -> Int {
+        guard let tls else { return bytes.withUnsafeBytes { put($0) } }
+        let sealed = bytes.withUnsafeBytes { tls.seal($0) }
+        tls.flush(put)
+        switch sealed {
+        case .success(let count): return count
+        case .failure(let failure): throw .tls("\(failure)")
+        }
+    }
+
+    /// How many bytes the kernel took. A connection that is gone takes all: its last words are still to be read.
+    private func put(_ bytes: UnsafeRawBufferPointer) -> Int {
+        let count = Glibc.send(
+            context.pointee.fd, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
+        if count >= 0 { return count }
         return Self.isTransient(errno) ? 0 : bytes.count
+    }
+
+    private func shakeHands(by deadline: Deadline) throws(RedisError) {
+        guard let tls else { return }
+        while !tls.isOpen {
+            tls.flush(put)
+            guard try wait(forWriting: tls.hasUnsent, by: deadline) else { throw .timedOut(step: "TLS handshake") }
+            let got = recv(context.pointee.fd, chunk.baseAddress, chunk.count, Int32(MSG_DONTWAIT))
+            if got < 0, Self.isTransient(errno) { continue }
+            guard got > 0 else { throw .closed(step: "TLS handshake") }
+            do throws(StreamFailure) {
+                _ = try tls.open(UnsafeRawBufferPointer(rebasing: chunk[..<got]), into: &opened)
+            } catch {
+                throw .tls("\(error)")
+            }
+        }
+        tls.flush(put)
     }
 
     /// False when the deadline came first.

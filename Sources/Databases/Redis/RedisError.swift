@@ -1,6 +1,7 @@
 /// Why a question to Redis has no answer. No case ever holds a password.
 public enum RedisError: Error, Equatable, Sendable, CustomStringConvertible {
-    case tlsUnsupported
+    /// Certificates that cannot be used or are not trusted, or a server without TLS.
+    case tls(String)
     case cannotResolve(host: String, reason: String)
     case cannotConnect(to: String, reason: String)
     /// The deadline came first; `step` says what was waited for.
@@ -17,7 +18,7 @@ public enum RedisError: Error, Equatable, Sendable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .tlsUnsupported: "connect: TLS is not supported by this build of hiredis"
+        case .tls(let reason): reason
         case .cannotResolve(let host, let reason): "resolve \(host): \(reason)"
         case .cannotConnect(let place, let reason): "connect to \(place): \(reason)"
         case .timedOut(let step): "\(step): timed out"

@@ -12,8 +12,9 @@ final class RedisReplyReader {
     init(limitBytes: Int) {
         self.limitBytes = limitBytes
         // Every element costs at least four bytes on the wire, so this limit is never the first to be hit by an honest
-        // server; it stops the one that announces an array of a billion.
-        found = Found(limitNodes: limitBytes / 4)
+        // server; it stops the one that announces an array of a billion. No honest answer has a million, and each takes
+        // many times its bytes on the wire.
+        found = Found(limitNodes: min(limitBytes / 4, 1 << 20))
         reader = redisReaderCreateWithFunctions(RedisReplyReader.callbacks)
         reader.pointee.privdata = Unmanaged.passUnretained(found).toOpaque()
     }

@@ -18,6 +18,37 @@ extension RedisTarget {
     }
 }
 
+@Suite struct RedisTLSTargetTests {
+    private func up(_ redis: LocalRedis, _ environment: [String: String]) async throws -> Double? {
+        var options = RedisOptions()
+        options.tls = try RedisTLS(Settings(environment: environment), "redis.tls")
+        let collected = try await RedisTarget(redis, options).collect(CollectionRound(deadline: .after(.seconds(20))))
+        return CollectorsTests.page(of: collected).value("redis_up")
+    }
+
+    @Test func serversWithTLSAreWatchedByWhoTrustsThem() async throws {
+        let tls = try await LocalTLS.make()
+        let redis = try await LocalRedis.start(tls: tls)
+        let trusting = ["OUTRIGGER_REDIS_TLS_CA_FILE": tls.certificateFile]
+        #expect(try await up(redis, trusting) == 1)
+        #expect(try await up(redis, [:]) == 0)
+        #expect(try await up(redis, ["OUTRIGGER_REDIS_TLS_INSECURE_SKIP_VERIFY": "true"]) == 1)
+        #expect(try await up(redis, trusting.merging(["OUTRIGGER_REDIS_TLS_SERVER_NAME": "other"]) { $1 }) == 0)
+        #expect(try await up(redis, trusting.merging(["OUTRIGGER_REDIS_TLS_SERVER_NAME": "localhost"]) { $1 }) == 1)
+        await redis.stop()
+    }
+
+    @Test func serversThatWantACertificateGetOne() async throws {
+        let tls = try await LocalTLS.make()
+        let redis = try await LocalRedis.start(["--tls-auth-clients", "yes"], tls: tls)
+        let trusting = ["OUTRIGGER_REDIS_TLS_CA_FILE": tls.certificateFile]
+        #expect(try await up(redis, trusting) == 0)
+        let known = ["OUTRIGGER_REDIS_TLS_CERT_FILE": tls.certificateFile, "OUTRIGGER_REDIS_TLS_KEY_FILE": tls.keyFile]
+        #expect(try await up(redis, trusting.merging(known) { $1 }) == 1)
+        await redis.stop()
+    }
+}
+
 /// Counts of the server's own statistics, to see what a scrape asked.
 extension LocalRedis {
     func calls() async throws -> [String: Int] {

@@ -99,8 +99,11 @@ import Testing
         await redis.stop()
     }
 
-    @Test func tlsIsSaidToBeUnsupported() {
-        #expect(throws: RedisError.tlsUnsupported) { try Self.open("rediss://127.0.0.1:6379") }
+    @Test func aServerWithoutTLSIsSaidToBeNone() async throws {
+        // Not a server of TLS, whatever it is.
+        let server = try await LocalRedis.start()
+        #expect(throws: RedisError.self) { try Self.open("rediss://127.0.0.1:\(server.port)") }
+        await server.stop()
     }
 
     @Test func nobodyThereIsSaidAtOnce() throws {
