@@ -5,6 +5,8 @@ import Metrics
 struct PgBouncerTable: Sendable {
     struct Column: Sendable {
         let name: String
+        /// What newer versions call it.
+        let newName: String?
         let metric: Metric
         /// What its numbers are multiplied by: PgBouncer counts time in microseconds.
         let factor: Double
@@ -31,7 +33,8 @@ struct PgBouncerTable: Sendable {
         [
             gauge("pool_size", "databases_pool_size", "Maximum number of server connections"),
             gauge(
-                "reserve_pool", "databases_reserve_pool", "Maximum number of additional connections for this database"),
+                "reserve_pool", "databases_reserve_pool", "Maximum number of additional connections for this database",
+                newName: "reserve_pool_size"),
             gauge(
                 "max_connections", "databases_max_connections",
                 "Maximum number of allowed connections for this database"),
@@ -139,12 +142,15 @@ struct PgBouncerTable: Sendable {
         ]
         return columns.map { column, metric, factor, help in
             Column(
-                name: columnPrefix + column, metric: .counter("pgbouncer_" + prefix + metric, help), factor: factor)
+                name: columnPrefix + column, newName: nil, metric: .counter("pgbouncer_" + prefix + metric, help),
+                factor: factor)
         }
     }
 
-    private static func gauge(_ column: String, _ metric: String, _ help: String) -> Column {
-        Column(name: column, metric: .gauge("pgbouncer_" + metric, help), factor: 1)
+    private static func gauge(
+        _ column: String, _ metric: String, _ help: String, newName: String? = nil
+    ) -> Column {
+        Column(name: column, newName: newName, metric: .gauge("pgbouncer_" + metric, help), factor: 1)
     }
 
     /// A column that this version does not have is left out, and so is a null.
@@ -154,7 +160,9 @@ struct PgBouncerTable: Sendable {
             base.adding(labelColumns.map { Label($0.0, rows.text(row, $0.1) ?? "") })
         }
         return columns.compactMap { column in
-            guard let index = rows.column(column.name) else { return nil }
+            guard let index = rows.column(column.name) ?? column.newName.flatMap({ rows.column($0) }) else {
+                return nil
+            }
             var family = Family(column.metric)
             for row in 0..<rows.count {
                 guard let number = rows.number(row, index) else { continue }

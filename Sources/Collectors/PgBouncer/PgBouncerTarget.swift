@@ -20,6 +20,7 @@ public actor PgBouncerTarget: MetricSource {
     /// Every collector that a scrape may ask for by name.
     static let collectors =
         ["pgbouncer"] + PgBouncerList.catalogue.map(\.collector) + PgBouncerTable.catalogue.map(\.collector)
+        + [PgBouncerClients.collector]
 
     public nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe thread.asUnownedSerialExecutor() }
 
@@ -85,6 +86,12 @@ public actor PgBouncerTarget: MetricSource {
                 table.families($0, labels)
             }
             collected.append(Collected(table.collector, families))
+        }
+        if selection.contains(PgBouncerClients.collector) {
+            let families = try show(
+                PgBouncerClients.command, PgBouncerClients.collector, console, &health, by: deadline
+            ) { PgBouncerClients.families($0, labels) }
+            collected.append(Collected(PgBouncerClients.collector, families))
         }
         return collected
     }

@@ -14,6 +14,31 @@ extension PgBouncerTarget {
 }
 
 @Suite struct PgBouncerTargetTests {
+    @Test func clientsAreCountedByWhoseTheyAre() async throws {
+        let postgres = try await LocalPostgres.start()
+        let pgbouncer = try await LocalPgBouncer.start(before: postgres)
+        let sleepers = try (0..<2).map { _ in
+            try ChildProcess(
+                postgres.programs + "/psql",
+                [
+                    "-X", "-q", "-d", pgbouncer.url(database: "postgres") + "&application_name=shop", "-c",
+                    "SELECT pg_sleep(600)",
+                ])
+        }
+        let target = try PgBouncerTarget(connection: pgbouncer.url())
+        let series =
+            #"pgbouncer_client_connections{application_name="shop",database="postgres",state="active",user="postgres"}"#
+        let deadline = Deadline.after(.seconds(30))
+        var page = CollectorsTests.page(of: await target.collect(CollectionRound(deadline: .after(.seconds(10)))))
+        while page.value(series) != 2, !deadline.hasPassed {
+            page = CollectorsTests.page(of: await target.collect(CollectionRound(deadline: .after(.seconds(10)))))
+        }
+        #expect(page.value(series) == 2)
+        for sleeper in sleepers { await sleeper.stop() }
+        await pgbouncer.stop()
+        await postgres.stop()
+    }
+
     @Test func everyTableOfTheConsoleIsTold() async throws {
         let postgres = try await LocalPostgres.start()
         let pgbouncer = try await LocalPgBouncer.start(before: postgres, settings: ["max_user_connections = 17"])
