@@ -14,7 +14,8 @@ struct OwnMetrics: Sendable {
             "outrigger_config_restart_needed", "Always 1; the setting was changed and waits for the next start."),
         labelNames: ["setting"])
 
-    init() {
+    /// - Parameter aliases: whether the names of older exporters are served, too.
+    init(aliases: Bool = false) {
         let build = GaugeFamily(
             Metric("outrigger_build_info", .info, "Always 1; the labels tell the version."),
             labelNames: ["version", "swift_version"])
@@ -28,8 +29,9 @@ struct OwnMetrics: Sendable {
                 "When the configuration was last read successfully, in seconds since 1970."))
         let ready = GaugeFamily(.gauge("outrigger_ready", "Whether every listener is open."))
         (isReady, reloadSuccess, reloadTime) = (ready.with([]), success.with([]), time.with([]))
-        instruments = InstrumentSource(
-            "outrigger", [build, success, time, ready, duplicates, waiting] + Self.logReadings)
+        let exporters: [any Instrument] =
+            aliases ? [Self.build(of: "postgres_exporter"), Self.build(of: "redis_exporter")] : []
+        instruments = InstrumentSource("outrigger", [build, success, time, ready, duplicates, waiting] + Self.logReadings + exporters)
     }
 
     private static var logReadings: [any Instrument] {
@@ -43,6 +45,24 @@ struct OwnMetrics: Sendable {
                     "Lines of the log held back because they had been written within the second.")
             ) { Double(Log.repeated) },
         ]
+    }
+
+    /// What dashboards count exporters by. The version is ours, because none of theirs is running.
+    private static func build(of exporter: String) -> GaugeFamily {
+        let isPostgres = exporter == "postgres_exporter"
+        let names =
+            isPostgres
+            ? ["branch", "goarch", "goos", "goversion", "revision", "tags", "version"]
+            : ["build_date", "commit_sha", "golang_version", "version"]
+        let build = GaugeFamily(
+            .gauge(
+                "\(exporter)_build_info",
+                isPostgres
+                    ? "A metric with a constant '1' value labeled by version, revision, branch, goversion from which "
+                        + "postgres_exporter was built, and the goos and goarch for the build."
+                    : "redis exporter build_info"), labelNames: names)
+        build.with(names.map { $0 == "version" ? Outrigger.version : "" }).set(1)
+        return build
     }
 
     /// - Parameter settings: those whose change waits for the next start.

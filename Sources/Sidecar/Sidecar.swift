@@ -34,7 +34,7 @@ actor Sidecar {
         inForce = configuration.values
         grace = configuration.shutdownGrace
         Log.setLevel(configuration.log)
-        own = OwnMetrics()
+        own = OwnMetrics(aliases: configuration.compatAliases)
         let registry = Registry(configuration.collect.registry)
         own.instruments.add(registry.seriesDropped)
         own.instruments.add(registry.namesRefused)

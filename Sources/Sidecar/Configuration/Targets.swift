@@ -43,18 +43,19 @@ struct Targets {
         let place: (key: String, item: SettingsItem?)
     }
 
+    /// - Parameter singles: what the one setting beside the list says.
     private static func entries(
-        _ settings: Settings, kind: String, alias: String, help: String
+        _ settings: Settings, kind: String, singles: [String], help: String
     ) throws(SettingsError) -> [Entry] {
-        let single = try settings.read("\(kind).url", as: String.self, help, aliases: [alias])
         var entries = try settings.readItems("targets.\(kind)", "Several servers, each {name, url}.") {
             item throws(SettingsError) in
             Entry(
                 name: try item.require("name", "What the label target says."), url: try item.require("url", help),
                 place: ("url", item))
         }
-        if let single, !single.isEmpty {
-            entries.insert(Entry(name: kind, url: single, place: ("\(kind).url", nil)), at: 0)
+        for (index, url) in singles.enumerated().reversed() where !url.isEmpty {
+            let name = index == 0 ? kind : "\(kind)-\(index + 1)"
+            entries.insert(Entry(name: name, url: url, place: ("\(kind).url", nil)), at: 0)
         }
         for (index, entry) in entries.enumerated() where entries[..<index].contains(where: { $0.name == entry.name }) {
             throw entry.place.item?.failure("name", "\"\(entry.name)\" is the name of two targets")
@@ -72,9 +73,11 @@ struct Targets {
     private static func readPostgres(
         _ settings: Settings, _ defaults: PostgresTarget.Configuration
     ) throws(SettingsError) -> [PostgresTarget.Configuration] {
-        let entries = try entries(
-            settings, kind: "postgres", alias: "DATABASE_URL",
-            help: "Connection string of a Postgres, as libpq reads it.")
+        let help = "Connection string of a Postgres, as libpq reads it."
+        let url = try settings.read(
+            "postgres.url", as: String.self, help, aliases: ["DATABASE_URL", "DATA_SOURCE_NAME"])
+        let singles = try ExporterAccount(settings).connections(url)
+        let entries = try entries(settings, kind: "postgres", singles: singles, help: help)
         var targets: [PostgresTarget.Configuration] = []
         for entry in entries {
             do { _ = try PostgresAddress(entry.url) } catch { throw failure(entry, settings, "\(error)") }
@@ -88,22 +91,25 @@ struct Targets {
     }
 
     private static func readRedis(_ settings: Settings, _ options: RedisOptions) throws(SettingsError) -> [Redis] {
-        let entries = try entries(
-            settings, kind: "redis", alias: "REDIS_URL",
-            help: "Address of a Redis: redis://user:password@host:6379/0 or unix:///path.")
+        let help = "Address of a Redis: redis://user:password@host:6379/0 or unix:///path."
+        let url = try settings.read(
+            "redis.url", as: String.self, help, aliases: ["REDIS_URL", "REDIS_ADDR", "REDIS_ENDPOINT"])
+        let login = try RedisLogin(settings)
+        let entries = try entries(settings, kind: "redis", singles: url.map { [$0] } ?? [], help: help)
         var targets: [Redis] = []
         for entry in entries {
-            let address: RedisAddress
+            var address: RedisAddress
             do { address = try RedisAddress(parsing: entry.url) } catch { throw failure(entry, settings, "\(error)") }
+            if entry.place.item == nil { login.complete(&address) }
             targets.append(Redis(name: entries.count > 1 ? entry.name : nil, address: address, options: options))
         }
         return targets
     }
 
     private static func readPgBouncer(_ settings: Settings) throws(SettingsError) -> [PgBouncer] {
-        let entries = try entries(
-            settings, kind: "pgbouncer", alias: "PGBOUNCER_URL",
-            help: "Connection string of a PgBouncer's admin console.")
+        let help = "Connection string of a PgBouncer's admin console."
+        let url = try settings.read("pgbouncer.url", as: String.self, help, aliases: ["PGBOUNCER_URL"])
+        let entries = try entries(settings, kind: "pgbouncer", singles: url.map { [$0] } ?? [], help: help)
         for entry in entries {
             do { _ = try PostgresAddress(entry.url) } catch { throw failure(entry, settings, "\(error)") }
         }
