@@ -14,6 +14,8 @@ public struct RedisAddress: Sendable, Hashable {
     public var password: String?
     public var database: Int
     public var usesTLS: Bool
+    /// 2, or 3 where the address asks for it, from Redis 6 on.
+    public var protocolVersion = 2
 
     public init(
         _ endpoint: Endpoint, user: String? = nil, password: String? = nil, database: Int = 0, usesTLS: Bool = false
@@ -33,6 +35,7 @@ public struct RedisAddress: Sendable, Hashable {
         case noHost
         case noPath
         case pathTooLong(bytes: Int)
+        case badProtocol(String)
         case unknownParameter(String)
 
         public var description: String {
@@ -45,7 +48,9 @@ public struct RedisAddress: Sendable, Hashable {
             case .noPath: "redis address: no path of a socket"
             case .pathTooLong(let bytes):
                 "redis address: path of the socket has \(bytes) bytes: want at most \(maxSocketPathBytes)"
-            case .unknownParameter(let name): "redis address: parameter \(name): want db, username or password"
+            case .unknownParameter(let name):
+                "redis address: parameter \(name): want db, username, password or protocol"
+            case .badProtocol(let version): "redis address: protocol \(version): want 2 or 3"
             }
         }
     }
@@ -123,6 +128,11 @@ public struct RedisAddress: Sendable, Hashable {
             case "db", "database": database = try Self.database(value ?? "")
             case "username", "user": user = (value ?? "").percentDecoded
             case "password": password = (value ?? "").percentDecoded
+            case "protocol":
+                guard let version = Int(value ?? ""), version == 2 || version == 3 else {
+                    throw .badProtocol(String(value ?? ""))
+                }
+                protocolVersion = version
             default: throw .unknownParameter(String(name))
             }
         }

@@ -16,7 +16,7 @@ public final class RedisConnection {
     public private(set) var isOpen = true
 
     private let context: UnsafeMutablePointer<redisContext>
-    private let reader: RedisReplyReader
+    private let reader: any ReplyReading
     private let tls: TLSChannel?
     /// What TLS has opened and the reader has not had.
     private var opened: [UInt8] = []
@@ -42,7 +42,11 @@ public final class RedisConnection {
         context = try Self.connect(address.endpoint, by: deadline)
         connectTime = .now - began
         // Only now: where connecting throws, nothing must be left to free.
-        reader = RedisReplyReader(limitBytes: limitReplyBytes)
+        if address.protocolVersion == 3 {
+            reader = RESP3ReplyReader(limitBytes: limitReplyBytes)
+        } else {
+            reader = RedisReplyReader(limitBytes: limitReplyBytes)
+        }
         chunk = .allocate(byteCount: 32 * 1024, alignment: 16)
         try shakeHands(by: deadline)
         try logIn(as: clientName, by: deadline)
@@ -232,6 +236,7 @@ extension RedisConnection {
             let words = [address.user, password].compactMap { $0 }
             commands.append(RedisCommand((["AUTH"] + words).map { Array($0.utf8) }, name: "AUTH"))
         }
+        if address.protocolVersion == 3 { commands.append(RedisCommand("HELLO", "3")) }
         if address.database != 0 { commands.append(RedisCommand("SELECT", "\(address.database)")) }
         if let clientName { commands.append(RedisCommand("CLIENT", "SETNAME", clientName)) }
         let replies = try pipeline(commands, by: deadline)
@@ -243,7 +248,7 @@ extension RedisConnection {
             case _ where reason.hasPrefix("ERR max number of clients"):
                 throw .refused(command: "connect", reason: reason)
             case "AUTH": throw .loginRefused(Self.withoutArguments(reason))
-            case "SELECT": throw .refused(command: "SELECT", reason: reason)
+            case "SELECT", "HELLO": throw .refused(command: command.name, reason: Self.withoutArguments(reason))
             default: continue
             }
         }

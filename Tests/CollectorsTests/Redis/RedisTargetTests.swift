@@ -18,6 +18,29 @@ extension RedisTarget {
     }
 }
 
+@Suite struct RESP3TargetTests {
+    /// Names of series with their types; values move from one scrape to the next.
+    private func families(_ url: String) async throws -> [String: String] {
+        var options = RedisOptions()
+        options.includeConfigMetrics = true
+        options.exportClientList = true
+        let target = RedisTarget(address: try RedisAddress(parsing: url), options: options)
+        // The second scrape has the histograms of the first one's commands.
+        _ = await target.collect(CollectionRound(deadline: .after(.seconds(20))))
+        let page = CollectorsTests.page(of: await target.collect(CollectionRound(deadline: .after(.seconds(20)))))
+        #expect(page.value("redis_up") == 1)
+        #expect(page.series("outrigger_collector_success").allSatisfy { page.value($0) == 1 })
+        return page.types
+    }
+
+    @Test func theSameIsToldOverEitherProtocol() async throws {
+        let redis = try await LocalRedis.start(["--requirepass", "secret"])
+        let address = "redis://:secret@127.0.0.1:\(redis.port)"
+        #expect(try await families(address + "?protocol=3") == families(address))
+        await redis.stop()
+    }
+}
+
 @Suite struct RedisTLSTargetTests {
     private func up(_ redis: LocalRedis, _ environment: [String: String]) async throws -> Double? {
         var options = RedisOptions()

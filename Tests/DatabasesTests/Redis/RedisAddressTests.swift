@@ -15,6 +15,7 @@ import Testing
             try RedisAddress(parsing: "redis://:only@cache?db=2")
                 == RedisAddress(.tcp(host: "cache", port: 6379), password: "only", database: 2))
         #expect(try RedisAddress(parsing: "rediss://cache:1").usesTLS)
+        #expect(try RedisAddress(parsing: "redis://cache?protocol=3").protocolVersion == 3)
         #expect(
             try RedisAddress(parsing: "unix:///run/redis.sock?db=1&password=pw")
                 == RedisAddress(.unix(path: "/run/redis.sock"), password: "pw", database: 1))
@@ -28,6 +29,7 @@ import Testing
         ("http://cache", RedisAddress.Malformed.unknownScheme("http")), ("redis://cache:0", .badPort("0")),
         ("redis://cache:99999", .badPort("99999")), ("redis://cache/x", .badDatabase("x")), ("redis://", .noHost),
         ("unix://", .noPath), ("redis://cache?tls=1", .unknownParameter("tls")),
+        ("redis://cache?protocol=4", .badProtocol("4")),
         ("/" + String(repeating: "x", count: 200), .pathTooLong(bytes: 201)),
     ])
     func aMalformedAddressSaysWhatIsWrong(text: String, expected: RedisAddress.Malformed) {

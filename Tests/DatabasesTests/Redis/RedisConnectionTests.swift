@@ -186,6 +186,38 @@ import Testing
     }
 }
 
+@Suite struct RESP3ReplyReaderTests {
+    private func replies(_ text: String, cutAt cut: Int? = nil) throws -> [RedisReply] {
+        let reader = RESP3ReplyReader(limitBytes: 1 << 16)
+        let bytes = Array(text.utf8)
+        for part in [bytes[..<(cut ?? bytes.count)], bytes[(cut ?? bytes.count)...]] {
+            try part.withUnsafeBytes { _ = try reader.feed($0) }
+        }
+        return reader.take()
+    }
+
+    @Test func whatIsNewIsToldAsRESP2WouldHave() throws {
+        let text =
+            "%2\r\n$1\r\na\r\n:1\r\n+b\r\n~1\r\n#t\r\n>2\r\n+message\r\n+x\r\n|1\r\n+k\r\n+v\r\n,1.5\r\n_\r\n"
+            + "=7\r\ntxt:abc\r\n!5\r\nERR x\r\n(12345678901234567890\r\n*0\r\n$-1\r\n*2\r\n|0\r\n#f\r\n-ERR y\r\n"
+        let expected: [RedisReply] = [
+            .array([.bulk(Array("a".utf8)[...]), .integer(1), .status(Array("b".utf8)[...]), .array([.integer(1)])]),
+            .bulk(Array("1.5".utf8)[...]), .null, .bulk(Array("abc".utf8)[...]), .error("ERR x"),
+            .bulk(Array("12345678901234567890".utf8)[...]), .array([]), .null, .array([.integer(0), .error("ERR y")]),
+        ]
+        for cut in 0...text.utf8.count { #expect(try replies(text, cutAt: cut) == expected) }
+    }
+
+    @Test(arguments: [
+        "*99999999999999999999\r\n", "*30000\r\n", "$-2\r\n", "$9999999\r\n", ":x\r\n", "?\r\n", "\r\n",
+        "$1\r\nabc\r\n",
+        String(repeating: "*1\r\n", count: 40),
+    ])
+    func whatIsNotBelievedEndsTheConnection(text: String) {
+        #expect(throws: RedisError.self) { try replies(text) }
+    }
+}
+
 @Suite struct RedisReplyReaderTests {
     private static let example = Array(
         "+OK\r\n:-7\r\n$5\r\nhello\r\n$-1\r\n*-1\r\n*0\r\n*3\r\n:1\r\n*2\r\n$0\r\n\r\n+x\r\n$-1\r\n-ERR no\r\n".utf8)
