@@ -33,6 +33,8 @@ public final class Registry: Sendable {
     fileprivate struct State {
         var rules: Rules
         var sources: [SourceSlot] = []
+        /// Collectors that have lost series.
+        var cut: Set<String> = []
         var owners = NameOwners()
         var gatherings: [CollectorSelection: Gathering] = [:]
     }
@@ -81,11 +83,20 @@ public final class Registry: Sendable {
             let excess = family.samples.count - room
             if excess > 0 {
                 seriesDropped.with([part.collector]).add(excess)
+                noteCut(part.collector, limit: seriesLimit)
                 family.samples.removeLast(excess)
             }
             room -= family.samples.count
             snapshot.families.append(family)
         }
+    }
+
+    /// Said once for each collector; the counter tells the rest.
+    private func noteCut(_ collector: String, limit: Int) {
+        guard state.withLock({ $0.cut.insert(collector).inserted }) else { return }
+        Log.warn(
+            "series are left out: a collector has more than its limit",
+            ["collector": collector, "limit": "\(limit)"])
     }
 }
 
