@@ -42,6 +42,8 @@ final class Relay: @unchecked Sendable {
     private var sessions: [ObjectIdentifier: RelaySession] = [:]
     private let buffers: ClientBuffers
     private var accepted = 0
+    /// Of the name of the Redis behind, those that were followed.
+    private var followedMoves = 0
     /// Who waits until everybody has gone.
     private var drained: (() -> Void)?
     private var nextFullLogMs = 0
@@ -123,8 +125,21 @@ final class Relay: @unchecked Sendable {
             sink?.checkDeadline(nowMs: loop.nowMs)
             touches?.tell()
             monitor?.flush()
+            followName()
             watch()
         }
+    }
+
+    /// Connections to where a name no longer leads are given up, and with them what is under way there.
+    private func followName() {
+        guard case .fixed(let address) = options.place else { return }
+        address.refresh(olderThan: options.resolveInterval)
+        let moves = address.moves
+        guard moves != followedMoves else { return }
+        followedMoves = moves
+        Log.info("the name of Redis leads elsewhere: connecting there", ["upstream": "\(address)"])
+        closeConnections()
+        home.become(home.name, at: address)
     }
 
     // MARK: Clients

@@ -47,6 +47,9 @@ public struct RelayOptions: Sendable {
         case close
     }
 
+    /// The name of a Redis is looked up so often while connections to it stand.
+    public var resolveInterval = Duration.seconds(30)
+
     /// - Parameter database: 0 in front of a cluster.
     public init(
         _ place: RedisPlace, tls: TLSClients? = nil, user: String?, password: String?, database: Int

@@ -76,7 +76,12 @@ struct Configuration {
         service = try ServiceSettings(settings)
         host = try HostSettings(settings)
         var alerting = try AlertingSettings(settings, listen: web.listen.first)
-        let ground = Ground(targets: targets, web: web, stateFolder: alerting.stateFolder)
+        let ground = Ground(
+            targets: targets, web: web, stateFolder: alerting.stateFolder,
+            resolveInterval: try settings.read(
+                "resolve.interval", default: .seconds(30),
+                "How often the name of a server is looked up while connections to it stand; at every new connection anyway.",
+                in: .seconds(1)...(.seconds(86_400))))
         carrying = try Self.carrying.map { kind throws(SettingsError) in try kind.init(settings, beside: ground) }
         alerting.performance.proxiedOperations = carrying.flatMap(\.operationNames)
         self.alerting = alerting

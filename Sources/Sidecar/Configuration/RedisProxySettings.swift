@@ -23,6 +23,7 @@ struct RedisProxySettings: CarryingSettings {
     private let cache: CacheConfiguration
     private let writeBehind: WriteBehindRules
     private let stateFolder: String?
+    private let resolveInterval: Duration
 
     /// - Parameter ground: the first Redis that is watched stands behind the proxy unless another is named, and the folder
     ///   is for what is hot, and the log of what Redis does not have yet.
@@ -64,6 +65,7 @@ struct RedisProxySettings: CarryingSettings {
         cache = try CacheConfiguration(settings)
         writeBehind = try WriteBehindRules(settings)
         stateFolder = ground.stateFolder
+        resolveInterval = ground.resolveInterval
         guard hasRedis, redisAccess.hasEntrance else { return }
         if case .cluster = topology { try checkCluster(settings) }
         guard !writesBehind || stateFolder != nil else {
@@ -109,8 +111,8 @@ struct RedisProxySettings: CarryingSettings {
         redisAccess.hasEntrance ? RedisProxyPart(self, surroundings) : nil
     }
 
-    /// Starts the Redis proxy. Looks the Redis' name up, which blocks, and reads the files of TLS.
-    func start(_ surroundings: Surroundings) throws -> RedisProxy {
+    /// Starts the Redis proxy, which reads the files of TLS. A name that is not found in time is looked for while it runs.
+    func start(_ surroundings: Surroundings) async throws -> RedisProxy {
         let entrances = try redisAccess.makeEntrances(
             clients: surroundings.descriptors.clients(of: "redis_proxy.max_clients", atMost: maxClients))
         var limits = MemoryRedis.Limits()
@@ -118,6 +120,7 @@ struct RedisProxySettings: CarryingSettings {
         guard let place = try place else {
             return try RedisProxy(entrances, memory: MemoryRedis(limits: limits), clientBytes: clientBytes)
         }
+        if case .fixed(let address) = place { await address.answered(by: .after(.seconds(1))) }
         return try RedisProxy(
             entrances, to: try relayOptions(place), cache: cache.makeCache(), hotKeys: hotKeys, memory: cache.memory,
             volatile: limits, writeBehind: writeBehindFolder.map { (folder: $0, rules: writeBehind) },
@@ -144,6 +147,7 @@ struct RedisProxySettings: CarryingSettings {
             password: redis?.password, database: redis?.database ?? 0)
         (options.touchEvery, options.aclIntervalMs) = (touchEvery, aclInterval.milliseconds)
         (options.whenGone, options.clientBytes) = (whenGone, clientBytes)
+        options.resolveInterval = resolveInterval
         return options
     }
 
@@ -167,7 +171,7 @@ struct RedisProxySettings: CarryingSettings {
             switch (topology, redis?.endpoint) {
             case (.sentinel(let sentinel), _): .sentinel(sentinel)
             case (.cluster(let cluster), _): .cluster(cluster)
-            case (.single, .tcp(let host, let port)): .fixed(try StreamAddress(host: host, port: port))
+            case (.single, .tcp(let host, let port)): .fixed(try StreamAddress(following: host, port: port))
             case (.single, .unix(let path)): .fixed(try StreamAddress(path: path))
             case (.single, nil): nil
             }

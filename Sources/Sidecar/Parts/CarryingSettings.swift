@@ -30,6 +30,8 @@ extension Configuration {
         let web: Web
         /// Nil to keep nothing over a restart.
         let stateFolder: String?
+        /// How often names are looked up while connections stand.
+        let resolveInterval: Duration
     }
 
     /// The settings of one kind of carrying part.

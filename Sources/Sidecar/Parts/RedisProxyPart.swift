@@ -29,7 +29,7 @@ final class RedisProxyPart: Part {
     }
 
     func start() async throws {
-        let redis = try settings.start(surroundings)
+        let redis = try await settings.start(surroundings)
         running.withLock { $0 = redis }
         if redis.hasLocalLevel { surroundings.memory.add(redis) }
         for address in redis.addresses {
