@@ -14,6 +14,7 @@ actor Sidecar {
     private let surroundings: Surroundings
     private let own: OwnMetrics
     private let web: WebPart
+    private let alerting: AlertingPart
     private let parts: [any Part]
     private var grace: Duration
     /// The reload that was asked for last.
@@ -45,8 +46,9 @@ actor Sidecar {
                 limit: Descriptors.raiseLimit(), listeners: configuration.carrying.count { !$0.operationNames.isEmpty } + 1))
         web = try WebPart(configuration, surroundings)
         // The web comes last: it serves the pages of those before it.
+        alerting = AlertingPart(configuration, surroundings)
         var parts: [any Part] = [
-            try TargetsPart(configuration), AlertingPart(configuration, surroundings),
+            try TargetsPart(configuration), alerting,
             OperationsPart(configuration.operations, surroundings.operations),
         ]
         for settings in configuration.carrying {
@@ -68,9 +70,10 @@ actor Sidecar {
         return await waitForEnd(signals)
     }
 
-    func waitForEnd(_ signals: AsyncStream<Int32>) async -> Int32 {
+    /// - Parameter isDemo: the terminal that is closed ends it, and it takes the time that its servers need to end.
+    func waitForEnd(_ signals: AsyncStream<Int32>, isDemo: Bool = false) async -> Int32 {
         for await signal in signals {
-            guard signal != SIGHUP else {
+            guard signal != SIGHUP || isDemo else {
                 // What ends the process does not wait for it.
                 if nextReload == nil { Task { await reload() } }
                 continue
@@ -78,7 +81,7 @@ actor Sidecar {
             Log.info("ending", ["signal": "\(signal)"])
             break
         }
-        await stop()
+        await stop(endsProcess: !isDemo)
         return 0
     }
 
@@ -107,6 +110,9 @@ actor Sidecar {
     /// Everything that is true now.
     nonisolated func gather() async -> Snapshot { await surroundings.registry.gather(by: .after(.seconds(2))) }
 
+    /// Rules that are evaluated.
+    var ruleCount: Int { alerting.ruleCount }
+
     /// Where the web listener really listens.
     var addresses: [ListenAddress] { web.addresses }
 
@@ -130,12 +136,14 @@ actor Sidecar {
     }
 
     /// Answers what is under way and ends all parts; where that takes longer than `shutdown.grace`, the process ends anyway.
-    func stop() async {
+    ///
+    /// - Parameter endsProcess: false where somebody has something else to end.
+    func stop(endsProcess: Bool = true) async {
         manager?.isStopping()
         own.isReady.set(0)
         let deadline = Deadline.after(grace)
         let late = Latecomers(parts.map(\.name))
-        late.endTheProcess(at: deadline)
+        if endsProcess { late.endTheProcess(at: deadline) }
         // The last tenth is for what follows.
         let drained = Deadline(deadline.instant - grace / 10)
         await withTaskGroup(of: Void.self) { group in

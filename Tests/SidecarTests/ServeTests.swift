@@ -71,7 +71,9 @@ import Testing
         let first = try await RunningOutrigger.start()
         let second = try await RunningOutrigger.run(["serve", "--web.listen-address=127.0.0.1:\(first.port)"])
         #expect(second.status == 1)
-        #expect(second.output == "outrigger: listen on 127.0.0.1:\(first.port): Address already in use\n")
+        let holder = "process \(first.process.pid) (outrigger)"
+        #expect(
+            second.output == "outrigger: listen on 127.0.0.1:\(first.port): Address already in use by \(holder)\n")
         await first.stop()
     }
 

@@ -12,6 +12,17 @@ public enum DeliveryOutcome: Sendable, Equatable {
     case failed(String)
 }
 
+extension DeliveryOutcome: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .accepted: "accepted"
+        case .refused(let status, _): "answered with status \(status)"
+        case .timedOut: "no answer in time"
+        case .failed(let reason): reason
+        }
+    }
+}
+
 /// Why a message was given up; the `reason` of the failure counter.
 public enum DeliveryFailure: String, Sendable, CaseIterable {
     case clientError, serverError, contextDeadlineExceeded, contextCanceled, other

@@ -69,6 +69,7 @@ struct PostgresHealth {
     private var lastErrors: [String: PostgresError.Kind] = [:]
     private var downSince: PostgresError?
     private var dropsTables = false
+    private var hasAnswered = false
 
     init(target: String) { self.target = target }
 
@@ -77,10 +78,12 @@ struct PostgresHealth {
         case (nil, let error?): Log.warn("postgres is down", ["target": target, "error": error.description])
         case (let old?, let error?) where old.message != error.message:
             Log.warn("postgres is still down", ["target": target, "error": error.description])
-        case (.some, nil): Log.info("postgres is up again", ["target": target])
+        case (.some, nil): Log.info("postgres is up\(hasAnswered ? " again" : "")", ["target": target])
+        case (nil, nil) where !hasAnswered: Log.info("postgres is up", ["target": target])
         default: break
         }
         downSince = error
+        if error == nil { hasAnswered = true }
     }
 
     mutating func record(tablesDropped count: Int, limit: Int) {

@@ -18,6 +18,10 @@ public struct PostgresAddress: Sendable, Equatable {
     public init(_ text: String) throws(PostgresError) {
         let isURL = text.hasPrefix("postgresql://") || text.hasPrefix("postgres://")
         let isBareHost = !isURL && !text.isEmpty && !text.split(separator: "?")[0].contains("=")
+        // `postgres//user:secret@host` would be a host called postgres, and the secret a part of the database's name.
+        guard !isBareHost || !text.contains("//") else {
+            throw PostgresError(.connection, "not a connection string: want postgres://, and no other scheme")
+        }
         var complaint: UnsafeMutablePointer<CChar>?
         guard let parsed = PQconninfoParse(isBareHost ? "postgresql://" + text : text, &complaint) else {
             PQfreemem(complaint)

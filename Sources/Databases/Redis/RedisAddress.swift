@@ -41,17 +41,22 @@ public struct RedisAddress: Sendable, Hashable {
         public var description: String {
             switch self {
             case .unknownScheme(let scheme):
-                "redis address: scheme \(scheme): want redis, rediss, valkey, valkeys or unix"
-            case .badPort(let port): "redis address: port \(port): want 1 to 65535"
-            case .badDatabase(let database): "redis address: database \(database): want a number from 0"
+                "redis address: scheme \(Self.shown(scheme)): want redis, rediss, valkey, valkeys or unix"
+            case .badPort(let port): "redis address: port \(Self.shown(port)): want 1 to 65535"
+            case .badDatabase(let database): "redis address: database \(Self.shown(database)): want a number from 0"
             case .noHost: "redis address: no host"
             case .noPath: "redis address: no path of a socket"
             case .pathTooLong(let bytes):
                 "redis address: path of the socket has \(bytes) bytes: want at most \(maxSocketPathBytes)"
             case .unknownParameter(let name):
-                "redis address: parameter \(name): want db, username, password or protocol"
+                "redis address: parameter \(Self.shown(name)): want db, username, password or protocol"
             case .badProtocol(let version): "redis address: protocol \(version): want 2 or 3"
             }
+        }
+
+        /// With a slash or an @ at the wrong place, a part of the address that is named may hold the password.
+        private static func shown(_ part: String) -> String {
+            part.contains { ":@/".contains($0) } || part.utf8.count > 32 ? "***" : part
         }
     }
 

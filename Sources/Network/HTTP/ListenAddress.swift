@@ -80,7 +80,8 @@ public struct ListenAddress: Sendable, Hashable, SettingValue, CustomStringConve
             last = errno
             close(made)
         }
-        throw Failure(description: String(cString: strerror(last)))
+        let holder = last == EADDRINUSE ? PortHolder.description(ofTCP: port).map { " by \($0)" } ?? "" : ""
+        throw Failure(description: String(cString: strerror(last)) + holder)
     }
 
     static func port(of socket: Int32) -> UInt16 {

@@ -335,7 +335,10 @@ public final class Settings {
 
     private func suggestion(for name: String) -> String {
         let plain = String(name.filter { !$0.isNumber })
-        guard let best = closest(to: plain, among: declarations.map(\.name)) else { return "" }
+        // What is misspelt may be the beginning of names only: `alertting` of `alerting.rules`.
+        let depth = plain.split(separator: ".").count
+        let names = Set(declarations.map { $0.name.split(separator: ".").prefix(depth).joined(separator: ".") })
+        guard let best = closest(to: plain, among: declarations.map(\.name) + names.sorted()) else { return "" }
         return ", did you mean \(best)?"
     }
 
@@ -375,7 +378,9 @@ public struct SettingsItem {
     public func require(_ key: String, _ help: String) throws(SettingsError) -> String {
         if let value: String = try find(key, fallback: nil, help), !value.isEmpty { return value }
         if declares { return "" }
-        throw failure(key, "is missing")
+        let others = (node?.entries ?? []).map(\.key)
+        let guess = others.first { $0 != key && closest(to: $0, among: [key]) != nil }
+        throw failure(key, "is missing" + (guess.map { "; is \($0) meant to be it?" } ?? ""))
     }
 
     public func readList(_ key: String, default fallback: [String] = [], _ help: String) throws(SettingsError)

@@ -108,8 +108,20 @@ private final class EventParser {
 
     private func failure() -> YAMLError {
         let problem = parser.pointee.problem.map { String(cString: $0) } ?? "not YAML"
-        let mark = parser.pointee.problem_mark
-        return YAMLError(line: Int(mark.line) + 1, problem: problem)
+        let line = Int(parser.pointee.problem_mark.line) + 1
+        return YAMLError(
+            line: line, problem: beginsWithTab(line: line) ? "a tab: YAML indents by spaces only" : problem)
+    }
+
+    /// What libyaml calls a character that cannot start any token, or does not mention at all.
+    private func beginsWithTab(line wanted: Int) -> Bool {
+        var (line, place) = (1, 0)
+        while line < wanted, place < input.count {
+            if input[place] == UInt8(ascii: "\n") { line += 1 }
+            place += 1
+        }
+        while place < input.count, input[place] == UInt8(ascii: " ") { place += 1 }
+        return place < input.count && input[place] == UInt8(ascii: "\t")
     }
 
     private func node(_ event: Event, depth: Int) throws(YAMLError) -> YAML {

@@ -80,6 +80,12 @@ final class RunningAlerting: Sendable {
             + (keeper?.instruments ?? []) + (classifier?.instruments ?? [])
     }
 
+    /// Rules, and the files that they stand in.
+    var loadedRules: (rules: Int, files: Int) {
+        let groups = ruler.snapshot.groups
+        return (groups.map(\.rules.count).reduce(0, +), Set(groups.map(\.file)).count)
+    }
+
     /// The latest judgement; nil before the first, and where levels are not judged.
     var performance: PerformanceReport? { classifier?.board.latest }
 

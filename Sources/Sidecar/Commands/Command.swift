@@ -14,19 +14,19 @@ struct Command {
 
     /// Flags that belong to commands and are no settings.
     static let ownFlags: Set<String> = [
-        "config", "help", "help_markdown", "help_man", "help_yaml", "help_completion", "version", "config.file",
+        "config", "effective", "help", "help_markdown", "help_man", "help_yaml", "help_completion", "version", "config.file",
         "lint_fatal", "delayed_name_removal",
     ]
     /// Those of them that stand alone.
     static let switches: Set<String> = [
-        "help", "help_markdown", "help_man", "help_yaml", "help_completion", "version", "lint_fatal",
+        "effective", "help", "help_markdown", "help_man", "help_yaml", "help_completion", "version", "lint_fatal",
         "delayed_name_removal",
     ]
 
     static func run(_ invocation: Invocation) async throws -> Int32 {
         if invocation.has("help_markdown") { return printMarkdownReference() }
         if let page = PackagePage.allCases.first(where: { invocation.has($0.rawValue) }) { return page.print() }
-        if invocation.has("help") { return try await help.run(invocation) }
+        if invocation.has("help") || invocation.words.first == "-h" { return try await help.run(invocation) }
         if invocation.has("version") { return try await version.run(invocation) }
         let word = invocation.words.first ?? "serve"
         guard let command = all.first(where: { $0.name == word }) else {
@@ -40,15 +40,6 @@ struct Command {
 extension Command {
     static let version = Command(name: "version", usage: "version", summary: "Print the version.") { _ in
         writeOutput("outrigger \(Outrigger.version)\n")
-        return 0
-    }
-
-    static let checkConfig = Command(
-        name: "check-config", usage: "check-config [--config FILE] [--SETTING=VALUE…]",
-        summary: "Read the configuration as serve would, and say what is wrong with it."
-    ) { invocation in
-        let configuration = try Configuration.load(invocation)
-        writeOutput("\(configuration.origin): ok\n")
         return 0
     }
 }

@@ -102,6 +102,12 @@ struct RedisProxySettings: CarryingSettings {
 
     var operationNames: [String] { redisAccess.hasEntrance ? RedisProxy.operationNames : [] }
 
+    func check() throws {
+        guard redisAccess.hasEntrance else { return }
+        _ = try redisAccess.tls?.make()
+        if redis?.usesTLS == true { _ = try redisTLS.makeForMany(host: "") }
+    }
+
     /// What of the changes `redis.url` and the like may bring needs a restart.
     func standsElsewhere(than other: RedisProxySettings) -> Bool {
         redis != other.redis || stateFolder != other.stateFolder

@@ -17,24 +17,34 @@ extension Command {
             Log.debug("demo receiver", ["message": String(decoding: request.body, as: UTF8.self)])
             return .text("")
         }
-        let configuration = try DemoConfiguration(for: servers, receiver: receiver.address.port, invocation)
-        let variables = configuration.variables
-        let sidecar = try Sidecar { () throws(SettingsError) in try Configuration.load(invocation, adding: variables) }
+        let configuration: DemoConfiguration
+        let sidecar: Sidecar
         do {
+            configuration = try DemoConfiguration(for: servers, receiver: receiver.address.port, invocation)
+            let variables = configuration.variables
+            sidecar = try Sidecar { () throws(SettingsError) in
+                try Configuration.load(invocation, adding: variables)
+            }
             try await sidecar.listen()
         } catch {
             await servers.stop()
             throw error
         }
-        let load = try DemoLoad.start(on: servers, configuration)
-        introduce(servers, configuration, web: await sidecar.addresses.first?.port ?? 0)
+        let load: DemoLoad
+        do { load = try DemoLoad.start(on: servers, configuration) } catch {
+            await sidecar.stop(endsProcess: false)
+            await servers.stop()
+            throw error
+        }
+        introduce(
+            servers, configuration, web: await sidecar.addresses.first?.port ?? 0, rules: await sidecar.ruleCount)
 
         let summary = Task {
             guard isatty(STDOUT_FILENO) == 1 else { return }
             var summary = LiveSummary { await sidecar.gather() }
             await summary.show()
         }
-        let status = await sidecar.waitForEnd(signals)
+        let status = await sidecar.waitForEnd(signals, isDemo: true)
         summary.cancel()
         await summary.value
         writeOutput("\nCleaning up…\n")
@@ -44,7 +54,9 @@ extension Command {
         return status
     }
 
-    private static func introduce(_ servers: DemoServers, _ configuration: DemoConfiguration, web: UInt16) {
+    private static func introduce(
+        _ servers: DemoServers, _ configuration: DemoConfiguration, web: UInt16, rules: Int
+    ) {
         let postgres =
             servers.postgres.map { "throw-away, port \($0.port), under load" }
             ?? "yours, by DATABASE_URL; nothing is written"
@@ -53,7 +65,7 @@ extension Command {
         let carries = configuration.redisProxyPort.map { port in
             """
             and carries
-              Redis      through a proxy with a cache, port \(port), which the load uses
+              Redis      through a proxy with a cache, port \(port)\(servers.redis == nil ? "" : ", which the load uses")
 
             """
         }
@@ -75,7 +87,7 @@ extension Command {
             \(carries ?? "")Open
               http://127.0.0.1:\(web)/           what is here
               http://127.0.0.1:\(web)/metrics    everything as Prometheus reads it
-              http://127.0.0.1:\(web)/api/v1/rules    the alert rules of ./alerts and their states
+              http://127.0.0.1:\(web)/api/v1/rules    \(rules == 0 ? "no alert rules: there is no ./alerts here" : "\(rules) alert rules and their states")
               Grafana with the data source http://127.0.0.1:\(web) and the files of ./dashboards
             \(tries ?? "")Ctrl-C ends it and removes what it made.
 

@@ -10,12 +10,16 @@ protocol CarryingSettings: Sendable {
     /// What its requests are counted as among the service's operations; empty where it does not run.
     var operationNames: [String] { get }
 
+    /// Reads what the part would read at its start, such as certificates.
+    func check() throws
+
     /// Nil where these settings ask for none. Opens nothing yet.
     func makePart(_ surroundings: Surroundings) throws -> (any Part)?
 }
 
 extension CarryingSettings {
     var operationNames: [String] { [] }
+    func check() throws {}
 }
 
 extension Configuration {

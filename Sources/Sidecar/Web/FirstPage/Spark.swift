@@ -123,7 +123,8 @@ enum Quantity {
         case "per second": return "\(digits(value))/s"
         case "of 100": return digits(value)
         case "up": return value >= 1 ? "up" : "down"
-        default: return "\(digits(value)) \(unit)"
+        // "1 alert", where the unit is in the plural.
+        default: return "\(digits(value)) \(value == 1 && unit.hasSuffix("s") ? String(unit.dropLast()) : unit)"
         }
     }
 
