@@ -257,15 +257,16 @@ import Testing
     @Test func certificatesAreCheckedAndShown() async throws {
         let folder = try TemporaryFolder("outrigger-tls")
         for name in ["server", "client"] { try makeCertificate(name, in: folder.path) }
-        let server = Process()
-        let output = Pipe()
-        server.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        server.arguments = ["python3", "-c", Self.script, folder.path]
-        server.standardOutput = output
-        server.standardError = FileHandle.nullDevice
-        try server.run()
-        defer { server.terminate() }
-        let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+        // It ends with this process, however that ends.
+        let output = folder.path + "/output"
+        let server = try ChildProcess("python3", ["-c", Self.script, folder.path], output: output)
+        defer { server.signal(SIGKILL) }
+        var line = ""
+        let patience = Deadline.after(.seconds(120))
+        while !line.hasSuffix("\n"), !patience.hasPassed {
+            line = (try? Files.readText(output)) ?? ""
+            try await Task.sleep(for: .milliseconds(5))
+        }
         let port = line.trimmingCharacters(in: .whitespacesAndNewlines)
         let client = HTTPClient()
 

@@ -1,3 +1,4 @@
+import Glibc
 import LocalServers
 import Runtime
 
@@ -39,10 +40,12 @@ final class BusyPostgres: Sendable {
         try await primary.sql("CHECKPOINT")
         let replica = try await primary.replica(slot: "replica_slot")
         // Until it ends, each is there for whoever looks.
+        let nobodyWrites = primary.server.folder.path + "/nobody-writes"
+        guard mkfifo(nobodyWrites, 0o600) == 0 else { throw Unmet(condition: "a pipe is made") }
         let sessions = try [
             ["-c", "BEGIN; LOCK TABLE item IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)"],
             ["-c", "BEGIN; SELECT 1; SELECT pg_sleep(600)"],
-            ["-c", "BEGIN", "-c", "\\! sleep 600"],
+            ["-c", "BEGIN", "-f", nobodyWrites],
         ].map {
             try ChildProcess(primary.programs + "/psql", ["-X", "-q", "-d", primary.url(database: "app")] + $0)
         }
