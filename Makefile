@@ -3,12 +3,13 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-BUILD_PACKAGES := libpq-dev libhiredis-dev libcrypt-dev libyaml-dev zlib1g-dev libssl-dev libcurl4-openssl-dev
+BUILD_PACKAGES := libpq-dev libhiredis-dev libcrypt-dev libyaml-dev zlib1g-dev libbrotli-dev libssl-dev \
+	libcurl4-openssl-dev
 DEMO_PACKAGES := postgresql postgresql-contrib pgbouncer redis-server redis-tools
 TEST_PACKAGES := prometheus prometheus-alertmanager prometheus-postgres-exporter \
 	prometheus-redis-exporter prometheus-pgbouncer-exporter redis-sentinel chromium curl unzip xz-utils python3-venv gcc openssl
 
-BENCH_PACKAGES := netdata xz-utils valgrind nutcracker
+BENCH_PACKAGES := nginx-light haproxy wrk netdata xz-utils valgrind nutcracker
 
 # Foundation stays out of the binary, so that it is small; the Swift runtime goes in, so that it runs without a toolchain.
 RELEASE := -c release --static-swift-stdlib

@@ -13,6 +13,11 @@ public final class Gateway: Sendable {
     /// What was refused lately.
     public let security: SecurityLog
 
+    /// What can be switched off.
+    public let features = FeatureSwitches<GatewayFeature>()
+    /// The requests that lately took longest, by route.
+    public let slowest = SlowOperations()
+
     /// Where clients connect.
     public var addresses: [String] { listeners.addresses }
     /// To be added to the registry.
@@ -25,7 +30,7 @@ public final class Gateway: Sendable {
     /// - Parameter operations: the monitor's instrument, if it is there.
     public init(_ entrances: Entrances, _ rules: GatewayRules, operations: OperationRecorder?) throws {
         security = SecurityLog(metrics, operations)
-        let relay = Relay(loop, rules, metrics, security, operations)
+        let relay = Relay(loop, rules, metrics, security, features, operations)
         self.relay = relay
         loop.post { relay.start() }
         listeners = try EntranceListeners(entrances, on: loop) { relay.accept($0) }
@@ -36,6 +41,29 @@ public final class Gateway: Sendable {
 
     /// Reads the files of TLS again, without using them yet. Nil where there is no TLS.
     public func readCertificate() throws(TLSError) -> TLSServer.Fresh? { try listeners.readCertificate() }
+
+    /// What is to be forgotten of the kept answers.
+    public enum Purge: Sendable {
+        case url(host: String, target: String)
+        /// Whole segments of a path: `/a/` and what is below.
+        case prefix(host: String, path: String)
+        case surrogateKey(String)
+        case everything
+    }
+
+    /// - Returns: how many answers were forgotten; for everything, and where nothing is kept, 0.
+    public func purge(_ what: Purge) async -> Int { await onLoop { $0.purge(what) } }
+
+    func onLoop<Value: Sendable>(_ ask: @escaping @Sendable (Relay) -> Value) async -> Value {
+        await withCheckedContinuation { continuation in
+            loop.post { [relay] in continuation.resume(returning: ask(relay)) }
+        }
+    }
+
+    /// Moves the clocks of the steps on, for tests.
+    func advance(by duration: Duration) async {
+        await onLoop { $0.clockMs += duration.milliseconds }
+    }
 
     /// Accepts nobody any more, and answers what is under way.
     ///

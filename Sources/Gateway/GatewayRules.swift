@@ -10,6 +10,22 @@ public struct GatewayRules: Sendable {
     public var trustedProxies: [AddressRange] = []
     /// How often requests may be repeated, as a share of all of them.
     public var retryShare = 0.1
+    /// What tokens are checked with; nil where no route asks for any.
+    public var tokenKeys: TokenKeys?
+    /// For kept answers in all.
+    public var cacheBytes = 64 << 20
+    /// Longer bodies are not kept.
+    public var mostCachedBody = 1 << 20
+    /// Nil for no queue.
+    var queue: AdmissionQueue.Rules?
+    /// Which class a request waits in, where its route names none: the value of this field, in lower case.
+    public var queueClassField: String?
+    /// Or the value of this claim of its token.
+    public var queueClassClaim: String?
+    public var hasServerTiming = false
+    public var hasServerTimingDetails = false
+    /// Of the requests, 0 to 1, that a line of JSON is written about.
+    public var accessLogShare = 0.0
 
     public init(routes: [RouteRules]) { self.routes = routes }
 }
@@ -25,6 +41,17 @@ public struct RouteRules: Sendable {
     public var connectTimeout = Duration.seconds(3)
     /// How long a service that takes no connections is waited for.
     public var restartPatience = Duration.seconds(5)
+    // The steps, in their order; nil for off.
+    public var input: InputLimits?
+    public var token: TokenRules?
+    public var rates: [RateRule] = []
+    public var cache: AnswerCacheRules?
+    /// The name of the class that its requests wait in.
+    public var queueClass: String?
+    var breaker: RatioBreaker.Rules?
+    /// What is answered while the breaker is open, in place of the usual 503.
+    public var breakerBody: String?
+    public var compression: CompressionRules?
 
     public init(name: String, match: RouteMatch = .all, upstreams: [UpstreamPlace]) {
         (self.name, self.match, self.upstreams) = (name, match, upstreams)

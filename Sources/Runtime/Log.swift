@@ -41,6 +41,13 @@ public enum Log {
         write(.error, message, fields)
     }
 
+    /// A line in a form of its own, such as JSON, whatever the level is.
+    public static func write(line: String) {
+        let bytes = Array((line + "\n").utf8)
+        // There is nowhere left to report that stderr is gone.
+        _ = bytes.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    }
+
     private static func write(_ level: Level, _ message: () -> String, _ fields: KeyValuePairs<String, String>) {
         guard level.rawValue >= threshold.load(ordering: .relaxed) else { return }
         var text: [UInt8] = []

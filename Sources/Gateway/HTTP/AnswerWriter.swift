@@ -87,6 +87,7 @@ extension Array where Element == UInt8 {
         append(contentsOf: refusal.contentType.utf8)
         append(contentsOf: "\r\nCache-Control: no-store\r\n".utf8)
         for field in refusal.fields { append(field: field.name, Array(field.value.utf8)) }
+        append(contentsOf: refusal.lines)
         append(field: "Content-Length", number: body.count)
         if !keepsAlive { append(contentsOf: "Connection: close\r\n".utf8) }
         append(contentsOf: "\r\n".utf8)

@@ -83,4 +83,20 @@ struct ResponseHead: Sendable {
         bytes.append(bytes: input.extracting(0..<headLength))
         head = Head(bytes: bytes, fields: reader.fields)
     }
+
+    /// An answer of lines that were understood before.
+    static func made(status: Int, fields lines: [UInt8]) -> ResponseHead {
+        var head = Head()
+        head.bytes = lines
+        for line in FieldLines.split(lines) {
+            head.fields.append(
+                Head.Field(FieldName(lines.span.extracting(line.name)), name: line.name, value: line.value))
+        }
+        return ResponseHead(status: status, head: head)
+    }
+
+    private init(status: Int, head: Head) {
+        (self.status, self.head, reason, isHTTP11, framing) = (status, head, 0..<0, true, .none)
+        (length, keepsAlive, named) = (nil, true, [])
+    }
 }

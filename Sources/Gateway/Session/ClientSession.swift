@@ -126,7 +126,8 @@ final class ClientSession: StreamOwner {
                 guard !isHeldByBody else { break }
                 client.takeInput { input in
                     guard let exchange else { return 0 }
-                    guard !body.isDone else {
+                    // A request that waits costs its head: its body stays where it is.
+                    guard !body.isDone, exchange.fetch != nil || exchange.hasBegun else {
                         holdCrowd(input.count)
                         return 0
                     }
@@ -204,10 +205,6 @@ final class ClientSession: StreamOwner {
                 refuse(fault)
                 return input.count
             case .end(let at):
-                if let refusal = relay.checkEnd(of: exchange) {
-                    refuseBody(refusal)
-                    return input.count
-                }
                 exchange.fetch?.finishBody(trailers: body.trailers)
                 if exchange.isAnswered { next() }
                 return at
@@ -237,6 +234,8 @@ final class ClientSession: StreamOwner {
         // A body that nobody reads would be taken for the next request.
         if !body.isDone { exchange.keepsAlive = false }
         (exchange.status, exchange.hasBegun, exchange.mode) = (refusal.status, true, .length)
+        var refusal = refusal
+        refusal.lines = exchange.extra + relay.lines(exchange)
         client.send { $0.append(refusal, isHead: exchange.isHead, keepsAlive: exchange.keepsAlive, relay.date) }
         answered(exchange)
     }
@@ -429,14 +428,19 @@ extension ClientSession: FetchOwner {
 
     func fetchBegan(_ head: ResponseHead) {
         guard let exchange else { return }
+        relay.began(head, exchange)
+        // What is kept is served in its place, once it is whole.
+        guard exchange.replacement == nil else { return }
         exchange.status = head.status
         exchange.hasBegun = true
         exchange.mode = mode(of: head, exchange)
+        var shape = AnswerShape(mode: exchange.mode, length: head.length, keepsAlive: false)
+        relay.compress(head, exchange, &shape)
+        exchange.mode = shape.mode
         // The rest of the body may never come.
         if !bodyIsDone || exchange.mode == .untilClose || relay.isDraining { exchange.keepsAlive = false }
-        let shape = AnswerShape(
-            mode: exchange.mode, length: head.length, keepsAlive: exchange.keepsAlive,
-            isHTTP10: !exchange.request.isHTTP11)
+        (shape.keepsAlive, shape.isHTTP10) = (exchange.keepsAlive, !exchange.request.isHTTP11)
+        shape.extra += exchange.extra + relay.lines(exchange)
         client.send { $0.append(answer: head, shape, relay.date) }
     }
 
@@ -449,7 +453,9 @@ extension ClientSession: FetchOwner {
     }
 
     func fetchReceived(_ bytes: Span<UInt8>) {
-        guard let exchange, !bytes.isEmpty else { return }
+        guard let exchange, exchange.replacement == nil, !bytes.isEmpty else { return }
+        exchange.fill?.add(bytes)
+        guard exchange.encoder == nil else { return sendCoded(bytes, .none, exchange) }
         exchange.sent += bytes.count
         if exchange.mode == .chunked {
             client.send { $0.append(chunk: bytes) }
@@ -459,9 +465,43 @@ extension ClientSession: FetchOwner {
         holdOutput()
     }
 
+    private func sendCoded(_ bytes: Span<UInt8>, _ ending: BodyEncoder.Ending, _ exchange: Exchange) {
+        guard let coded = relay.code(bytes, ending, exchange) else { return cut() }
+        guard !coded.isEmpty else { return }
+        exchange.sent += coded.count
+        client.send {
+            if exchange.mode == .chunked { $0.append(chunk: coded.span) } else { $0.append(contentsOf: coded) }
+        }
+        holdOutput()
+    }
+
     func fetchEnded(trailers: [UInt8]) {
         guard let exchange else { return }
+        relay.ended(exchange)
+        if let replacement = exchange.replacement { return serve(replacement, exchange) }
+        if exchange.encoder != nil { sendCoded(Span(), .finish, exchange) }
+        guard self.exchange === exchange else { return }
         if exchange.mode == .chunked { client.send { $0.append(lastChunkWith: trailers) } }
+        answered(exchange)
+    }
+
+    /// Answers with what is kept.
+    func serve(_ stored: StoredAnswer, _ exchange: Exchange) {
+        guard phase == .exchange, self.exchange === exchange, !exchange.hasBegun else { return }
+        if !body.isDone { exchange.keepsAlive = false }
+        exchange.hasBegun = true
+        let answer = relay.answer(stored, exchange)
+        (exchange.status, exchange.sent) = (answer.status, answer.body.count)
+        client.send { output in
+            output.append(contentsOf: answer.head)
+            output.append(
+                framing: AnswerShape(
+                    mode: answer.status == 304 ? .none : .length, length: answer.status == 304 ? nil : answer.length,
+                    keepsAlive: exchange.keepsAlive, isHTTP10: !exchange.request.isHTTP11), status: answer.status)
+            output.append(contentsOf: "\r\n".utf8)
+            output.append(contentsOf: stored.body[answer.body])
+        }
+        holdOutput()
         answered(exchange)
     }
 

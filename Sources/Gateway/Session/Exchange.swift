@@ -1,3 +1,4 @@
+import Network
 import Runtime
 
 /// One request of a client and its answer, from the last byte of the head to the last byte sent. Only for the loop's
@@ -29,6 +30,35 @@ final class Exchange {
     /// Bytes of bodies.
     var (received, sent) = (0, 0)
     var refusal: Refusal.Reason?
+
+    // What the steps have found.
+    var facts: ClientFacts?
+    var inputCheck: InputCheck?
+    /// Of a good token.
+    var claims: JSON?
+    /// Lines of fields that the answer gets.
+    var extra: [UInt8] = []
+    var cacheKey: [UInt8] = []
+    var primary: [UInt8] = []
+    /// What is kept of an answer whose time is over, as long as the service has not said anything better.
+    var stored: StoredAnswer?
+    /// What is served once the service has answered, in place of its answer.
+    var replacement: StoredAnswer?
+    var flight: AnswerCache.Flight?
+    var fill: CacheFill?
+    /// How the cache dealt with it, as `Cache-Status` says it.
+    var cacheNote: String?
+    var cacheDetail: String?
+    var askedMs = 0
+    var ticket: Int?
+    var isAdmitted = false
+    var isProbing = false
+    var queuedNs: Int?
+    var admittedNs: Int?
+    var encoder: BodyEncoder?
+    var coding: (coding: BodyEncoder.Coding, level: Int)?
+    var codingNs = 0
+    var plainBytes = 0
 
     init(_ request: RequestHead, _ route: Route, path: [UInt8], client: String, nowNs: Int) {
         (self.request, self.route, self.path, self.client) = (request, route, path, client)

@@ -2,6 +2,7 @@ import Cache
 import Network
 import Operations
 import Runtime
+import Serving
 
 /// One loop of the gateway: its clients, its connections to the service, and the rules of the moment. Everything but
 /// `init` happens on the loop's thread.
@@ -21,17 +22,34 @@ final class Relay: @unchecked Sendable {
     private var dateText: [UInt8] = []
     private(set) var isDraining = false
     private let monitor: RequestMonitor?
+    let features: FeatureSwitches<GatewayFeature>
+    var tokenCheck: TokenCheck?
+    var windows: [String: (rule: RateRule, window: SlidingWindow)] = [:]
+    var cache: AnswerCache?
+    var cacheIdentity: [String] = []
+    var refreshes: [ObjectIdentifier: CacheRefresh] = [:]
+    var queue: AdmissionQueue?
+    var waiting: [Int: () -> Void] = [:]
+    var leaving: [Int: (AdmissionQueue.Leaving) -> Void] = [:]
+    var breakers: [String: RatioBreaker] = [:]
+    var levels = CompressionLevels()
+    var identityNames: Set<[UInt8]> = []
+    /// Added to both clocks, by tests.
+    var clockMs = 0
+    private let keySeed: UInt64
 
     private static let idleUpstreamMs = 30_000
 
     init(
         _ loop: EventLoop, _ rules: GatewayRules, _ metrics: GatewayMetrics, _ security: SecurityLog,
-        _ operations: OperationRecorder?
+        _ features: FeatureSwitches<GatewayFeature>, _ operations: OperationRecorder?
     ) {
         (self.loop, self.rules, self.metrics, self.security) = (loop, rules, metrics, security)
         retryBudget = RetryBudget(share: rules.retryShare)
         var generator = SystemRandomNumberGenerator()
         random = generator.next()
+        keySeed = generator.next()
+        self.features = features
         monitor = operations.map { RequestMonitor($0) }
     }
 
@@ -47,6 +65,7 @@ final class Relay: @unchecked Sendable {
     func apply(_ fresh: GatewayRules) {
         rules = fresh
         retryBudget = RetryBudget(share: fresh.retryShare)
+        applySteps(fresh)
         var known: [String: Upstream] = [:]
         routes = fresh.routes.map { rules in
             let pool = UpstreamPool(
@@ -93,6 +112,7 @@ final class Relay: @unchecked Sendable {
             for session in Array(sessions.values) { session.check(nowMs: nowMs) }
             for upstream in upstreams.values { upstream.closeIdle(olderThanMs: Self.idleUpstreamMs) }
             monitor?.flush()
+            lookAfterSteps()
             watch()
         }
     }
@@ -127,7 +147,23 @@ final class Relay: @unchecked Sendable {
     var busyCount: Int { sessions.values.count { $0.exchange != nil } }
 
     /// A client has said that it sends no more, and waits.
-    func clientEnded(_ session: ClientSession) {}
+    ///
+    /// Whether it waits or has left cannot be told. In the queue it is taken to have left.
+    func clientEnded(_ session: ClientSession) {
+        if let exchange = session.exchange, exchange.ticket != nil { session.client.close() }
+    }
+
+    /// Monotonic milliseconds.
+    var nowMs: Int { loop.nowMs + clockMs }
+    /// Milliseconds since 1970.
+    var wallMs: Int { Int(WallClock.nowMilliseconds) + clockMs }
+
+    /// A key of tables in memory, which nobody outside can foresee.
+    func hash(_ bytes: [UInt8]) -> UInt64 { bytes.span.hash(0..<bytes.count, into: keySeed) }
+
+    func isOn(_ feature: GatewayFeature, _ exchange: Exchange) -> Bool {
+        features.isOn(feature, for: Array(exchange.client.utf8).span)
+    }
 
     // MARK: Requests
 
@@ -155,10 +191,11 @@ final class Relay: @unchecked Sendable {
             noteMalformed(.bodyTooLong, session)
             return session.answer(Refusal(413, .bodyTooLong, "the body is too long"), exchange)
         }
-        ask(session, exchange, facts)
+        exchange.facts = facts
+        limitInput(session, exchange)
     }
 
-    private func route(of request: RequestHead, _ path: [UInt8]) -> Route? {
+    func route(of request: RequestHead, _ path: [UInt8]) -> Route? {
         if routes.count == 1, routes[0].rules.match == .all { return routes[0] }
         let bytes = request.head.bytes.span
         var host = bytes.extracting(request.host).lowercasedBytes
@@ -172,21 +209,9 @@ final class Relay: @unchecked Sendable {
         return nil
     }
 
-    private func ask(_ session: ClientSession, _ exchange: Exchange, _ facts: ClientFacts) {
-        let request = exchange.request
-        var head: [UInt8] = []
-        head.reserveCapacity(request.head.bytes.count + 320)
-        RequestWriter(request: request, facts: facts, ids: freshIDs()).write(into: &head)
-        let rules = exchange.route.rules
-        let mayRepeat = request.method.isIdempotent || request.head.has(.idempotencyKey)
-        let fetch = Fetch(
-            self, exchange.route.pool, head: head, method: request.method, framing: request.framing,
-            mayRepeat: mayRepeat, timing: rules.timing, owner: session)
-        exchange.route.metrics.inFlight.move(by: 1)
-        session.ask(fetch, exchange)
-    }
-
     func fetchFailed(_ failure: FetchFailure, _ session: ClientSession, _ exchange: Exchange) {
+        finished(exchange, failed: true)
+        if !exchange.hasBegun, serveOnError(session, exchange) { return }
         let detail =
             switch failure {
             case .unreachable: "the service takes no connections"
@@ -197,10 +222,6 @@ final class Relay: @unchecked Sendable {
             }
         session.answer(Refusal(failure.status, .upstream, detail), exchange)
     }
-
-    /// A look at a piece of a body before it goes on.
-    func check(_ bytes: Span<UInt8>, of exchange: Exchange) -> Refusal? { nil }
-    func checkEnd(of exchange: Exchange) -> Refusal? { nil }
 
     // MARK: Whose request it is
 
@@ -244,6 +265,9 @@ final class Relay: @unchecked Sendable {
 
     func tell(_ exchange: Exchange, wasCut: Bool) {
         let route = exchange.route
+        finished(exchange, failed: nil)
+        endCaching(exchange)
+        if let ticket = exchange.ticket { leaveQueue(ticket) }
         let seconds = Double(MonotonicClock.nowNs - exchange.startedNs) / 1e9
         if exchange.fetch != nil { route.metrics.inFlight.move(by: -1) }
         if let fetch = exchange.fetch, let answeredNs = fetch.answeredNs {
@@ -253,6 +277,7 @@ final class Relay: @unchecked Sendable {
         route.metrics.answered(exchange.request.method, status: status, seconds: seconds)
         route.metrics.requestSize.observe(Double(exchange.request.head.bytes.count + exchange.received))
         route.metrics.responseSize.observe(Double(exchange.sent))
+        logAccess(exchange, status: status, seconds: seconds, wasCut: wasCut)
         monitor?.note(exchange.request.method, seconds: seconds, isError: status >= 500)
     }
 
@@ -263,11 +288,11 @@ final class Relay: @unchecked Sendable {
         return dateText
     }
 
-    private func freshIDs() -> RequestWriter.IDs {
+    func freshIDs() -> RequestWriter.IDs {
         RequestWriter.IDs(request: digits(next()) + digits(next()), span: digits(next()))
     }
 
-    private func next() -> UInt64 {
+    func next() -> UInt64 {
         random &+= 0x9E37_79B9_7F4A_7C15
         var mixed = random
         mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9

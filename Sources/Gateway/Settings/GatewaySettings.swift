@@ -12,6 +12,10 @@ public struct GatewaySettings: Sendable {
     private let limits: ClientLimits
     private let trustedProxies: [AddressRange]
     private let retryShare: Double
+    private let token: TokenSettings
+    private let queue: (rules: AdmissionQueue.Rules?, field: String?, claim: String?)
+    private let cacheBytes, mostCachedBody: Int
+    private let telling: (timing: Bool, details: Bool, accessLog: Double)
 
     /// Whether there is anything that clients could connect to.
     public var hasEntrance: Bool { address != nil || unixSocket != nil }
@@ -26,7 +30,9 @@ public struct GatewaySettings: Sendable {
         "gateway.max_request_line", "gateway.max_field", "gateway.max_head", "gateway.max_fields",
         "gateway.max_chunk_extensions", "gateway.max_trailers", "gateway.max_body", "gateway.head_timeout",
         "gateway.min_body_rate", "gateway.idle_timeout", "gateway.write_stall_timeout",
-        "gateway.max_connections_per_client", "gateway.max_connections",
+        "gateway.max_connections_per_client", "gateway.max_connections", "gateway.input", "gateway.jwt",
+        "gateway.rate_limit", "gateway.cache", "gateway.queue", "gateway.breaker", "gateway.compression",
+        "gateway.server_timing", "gateway.server_timing_details", "gateway.access_log",
     ]
 
     public init(_ settings: Settings) throws(SettingsError) {
@@ -47,7 +53,27 @@ public struct GatewaySettings: Sendable {
         retryShare = try settings.read(
             "gateway.retry_budget", default: 0.1,
             "How many requests may be sent to the service again, as a share of all.", in: 0...1)
-        routes = try RouteSettings.all(settings)
+        token = try TokenSettings(settings)
+        queue = try QueueSettings.read(settings)
+        cacheBytes =
+            try settings.read(
+                "gateway.cache.max_bytes", default: ByteCount(64 << 20), "Memory for kept answers.",
+                in: ByteCount(1 << 20)...ByteCount(1 << 50)
+            ).bytes
+        mostCachedBody =
+            try settings.read(
+                "gateway.cache.max_body", default: ByteCount(1 << 20), "Longer bodies are not kept.",
+                in: ByteCount(1)...ByteCount(1 << 30)
+            ).bytes
+        let timing = try settings.read(
+            "gateway.server_timing", default: false, "Tell clients where the time went (Server-Timing).")
+        let details = try settings.read(
+            "gateway.server_timing_details", default: false, "And the number of operations and the hit ratio.")
+        let accessLog = try settings.read(
+            "gateway.access_log", default: 0.0, "Share of the requests that a line of JSON is written about.", in: 0...1
+        )
+        telling = (timing, details, accessLog)
+        routes = try RouteSettings.all(settings, token)
         guard hasEntrance else { return }
         try check(settings)
     }
@@ -62,10 +88,17 @@ public struct GatewaySettings: Sendable {
             throw failure(
                 "gateway.routes", "nothing reaches \(route.match): \(hiding.match) stands before it and takes it all")
         }
-        guard let address, !address.isLoopback, tls == nil else { return }
+        let classes = queue.rules?.classes.map(\.name) ?? ["default"]
+        for route in routes {
+            guard let name = route.namedQueueClass, !classes.contains(name) else { continue }
+            throw failure(
+                "gateway.routes", "\(route.match) names the class \(name), which is none of gateway.queue.classes")
+        }
+        guard let address, !address.isLoopback, tls == nil, !routes.allSatisfy(\.needsToken) else { return }
         throw failure(
             "gateway.listen_address",
-            "\(address) can be reached from other machines, which needs gateway.tls.cert_file and key_file")
+            "\(address) can be reached from other machines, which needs gateway.tls.cert_file and key_file, or gateway.jwt on every route"
+        )
     }
 
     private static func ranges(_ settings: Settings) throws(SettingsError) -> [AddressRange] {
@@ -95,6 +128,11 @@ public struct GatewaySettings: Sendable {
     public func makeRules() throws -> GatewayRules {
         var rules = GatewayRules(routes: try routes.map { try $0.makeRules(upstreamTLS) })
         (rules.limits, rules.trustedProxies, rules.retryShare) = (limits, trustedProxies, retryShare)
+        rules.tokenKeys = try token.makeKeys()
+        (rules.queue, rules.queueClassField, rules.queueClassClaim) = (queue.rules, queue.field, queue.claim)
+        (rules.cacheBytes, rules.mostCachedBody) = (cacheBytes, mostCachedBody)
+        (rules.hasServerTiming, rules.hasServerTimingDetails) = (telling.timing, telling.details)
+        rules.accessLogShare = telling.accessLog
         return rules
     }
 }

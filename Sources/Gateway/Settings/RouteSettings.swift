@@ -9,6 +9,22 @@ struct RouteSettings: Sendable {
     private let weights: [Double]
     private let timing: Timing
     private let health: HealthRules
+    private let steps: StepSettings
+    private let queueClass: String?
+
+    /// Whether nobody passes without a token.
+    var needsToken: Bool { steps.token?.mode == .required }
+    /// The class its requests wait in, if it names one.
+    var namedQueueClass: String? { queueClass }
+
+    /// What all routes have in common.
+    private struct Common {
+        let urls: [String]
+        let timing: Timing
+        let health: HealthRules
+        let steps: StepSettings
+        let token: TokenSettings
+    }
 
     /// What `gateway.` says for all, and `gateway.routes[]` for one.
     struct Timing: Sendable {
@@ -17,7 +33,7 @@ struct RouteSettings: Sendable {
         var patience = Duration.seconds(5)
     }
 
-    static func all(_ settings: Settings) throws(SettingsError) -> [RouteSettings] {
+    static func all(_ settings: Settings, _ token: TokenSettings) throws(SettingsError) -> [RouteSettings] {
         let urls = try settings.readList(
             "gateway.upstream",
             "Where the service is: http://host:port, https://host or unix:/path; several share the load.")
@@ -34,7 +50,9 @@ struct RouteSettings: Sendable {
             "How long a request waits for a service that takes no connections, as while it is restarted.",
             in: .zero...(.seconds(3600)))
         let health = try HealthRules(settings)
-        let common = (urls: urls, timing: timing, health: health)
+        var steps = try StepSettings(settings)
+        steps.token = token.rules
+        let common = Common(urls: urls, timing: timing, health: health, steps: steps, token: token)
         var routes = try settings.readItems("gateway.routes", "Rules for some requests; the first that matches counts.")
         {
             item throws(SettingsError) in try RouteSettings(item, common)
@@ -43,21 +61,18 @@ struct RouteSettings: Sendable {
         guard !urls.isEmpty else { return routes }
         if !routes.contains(where: { $0.match == .all }) {
             routes.append(
-                RouteSettings(
-                    name: "default", match: .all, urls: urls, weights: [], timing: timing, health: health))
+                RouteSettings(name: "default", match: .all, common))
         }
         return routes
     }
 
-    private init(
-        name: String, match: RouteMatch, urls: [String], weights: [Double], timing: Timing, health: HealthRules
-    ) {
-        (self.name, self.match, self.urls, self.weights) = (name, match, urls, weights)
-        (self.timing, self.health) = (timing, health)
+    private init(name: String, match: RouteMatch, _ common: Common) {
+        (self.name, self.match, urls, weights) = (name, match, common.urls, [])
+        (timing, health, steps, queueClass) = (common.timing, common.health, common.steps, nil)
     }
 
     private init(
-        _ item: SettingsItem, _ common: (urls: [String], timing: Timing, health: HealthRules)
+        _ item: SettingsItem, _ common: Common
     ) throws(SettingsError) {
         let text = try item.require(
             "match", "Which requests: [METHOD[,METHOD] ][HOST]/PATH, where * stands for anything and ? for one byte.")
@@ -91,6 +106,53 @@ struct RouteSettings: Sendable {
         timing.answer = try item.read("upstream_timeout", "As gateway.upstream_timeout.") ?? timing.answer
         self.timing = timing
         health = common.health
+        queueClass = try item.read("queue_class", "The class of gateway.queue.classes that its requests wait in.")
+        steps = try Self.steps(item, common)
+    }
+
+    private static func steps(_ item: SettingsItem, _ common: Common) throws(SettingsError) -> StepSettings {
+        var steps = common.steps
+        var input = steps.input ?? InputLimits()
+        input.body = try item.read("max_body", as: ByteCount.self, "As gateway.input.max_body.")?.bytes ?? input.body
+        let methods = try item.readList("methods", "As gateway.input.methods.")
+        if !methods.isEmpty { input.methods = Set(methods.map { $0.uppercased() }) }
+        let types = try item.readList("content_types", "As gateway.input.content_types.")
+        if !types.isEmpty { input.contentTypes = types.map { $0.lowercased() } }
+        guard input.body.map({ $0 > 0 }) ?? true else { throw item.failure("max_body", "0 refuses everything") }
+        steps.input = input == InputLimits() ? nil : input
+        if let text: String = try item.read("jwt", "As gateway.jwt.mode: off, required, present or optional.") {
+            guard let mode = TokenRules.Mode(rawValue: text.lowercased()) else {
+                throw item.failure("jwt", "\"\(text)\" is none of off, required, present, optional")
+            }
+            if mode != .off, !common.token.hasKeys { throw item.failure("jwt", "there is no key under gateway.jwt") }
+            var token = steps.token ?? common.token.rules ?? TokenRules()
+            token.mode = mode
+            steps.token = mode == .off ? nil : token
+        }
+        let wanted = try TokenSettings.pairs(try item.readList("claims", "As gateway.jwt.claims.")) {
+            item.failure("claims", "\"\($0)\" is not CLAIM=VALUE")
+        }
+        if !wanted.isEmpty {
+            guard steps.token?.mode == .required else { throw item.failure("claims", "needs jwt: required") }
+            steps.token?.wanted = wanted
+        }
+        if let perMinute: Int = try item.read("rate_limit", "As gateway.rate_limit.per_minute.") {
+            guard perMinute > 0 else { throw item.failure("rate_limit", "\(perMinute) refuses everybody") }
+            steps.rates = [RateRule(count: perMinute, key: steps.rates.first?.key ?? [.address])]
+        }
+        if let isOn: Bool = try item.read("cache", "As gateway.cache.") {
+            steps.cache = isOn ? steps.defaults.cache : nil
+        }
+        if let ttl: Duration = try item.read("cache_ttl", "As gateway.cache.default_ttl.") {
+            steps.cache?.defaultTTL = ttl
+        }
+        if let isOn: Bool = try item.read("breaker", "As gateway.breaker.") {
+            steps.breaker = isOn ? steps.defaults.breaker : nil
+        }
+        if let isOn: Bool = try item.read("compression", "As gateway.compression.") {
+            steps.compression = isOn ? steps.defaults.compression : nil
+        }
+        return steps
     }
 
     private static func check(_ urls: [String], _ settings: Settings) throws(SettingsError) {
@@ -109,6 +171,9 @@ struct RouteSettings: Sendable {
         var rules = RouteRules(name: name, match: match, upstreams: places)
         (rules.answerTimeout, rules.connectTimeout) = (timing.answer, timing.connect)
         (rules.restartPatience, rules.health) = (timing.patience, health)
+        (rules.input, rules.token, rules.rates, rules.cache) = (steps.input, steps.token, steps.rates, steps.cache)
+        (rules.breaker, rules.breakerBody) = (steps.breaker, steps.breakerBody)
+        (rules.compression, rules.queueClass) = (steps.compression, queueClass)
         return rules
     }
 }

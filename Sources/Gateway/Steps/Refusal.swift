@@ -26,6 +26,8 @@ struct Refusal: Sendable {
     /// For people, in the body.
     let detail: String
     var fields: [(name: String, value: String)] = []
+    /// Lines of further fields.
+    var lines: [UInt8] = []
     /// In place of the usual body.
     var body: [UInt8]?
     var contentType = "application/problem+json"

@@ -27,9 +27,71 @@ final class GatewayMetrics: Sendable {
     let upstreamUp: GaugeFamily
     let retries: CounterFamily
     let securityEvents: CounterFamily
+    let tokens, rateDecisions, queueLeft, cacheRefused, compressed, breakerOpenings: CounterFamily
+    let breakerIsOpen: GaugeFamily
+    let queueWaiting, queueWorkers, rateKeys: Gauge
+    let cacheHits, cacheMisses, cacheStored, cacheValidated, cacheStale, cacheCollapsed: Counter
+    let compressionPlain, compressionCoded: Counter
+    let compressionTime: Histogram
     let instruments: [any Instrument]
 
     init() {
+        func counter(_ name: String, _ help: String) -> CounterFamily {
+            CounterFamily(.counter("outrigger_http_\(name)", help))
+        }
+        func gauge(_ name: String, _ help: String) -> GaugeFamily {
+            GaugeFamily(.gauge("outrigger_http_\(name)", help))
+        }
+        tokens = CounterFamily(
+            .counter("outrigger_http_tokens_total", "Tokens that were looked at, by what was found."),
+            labelNames: ["result"])
+        rateDecisions = CounterFamily(
+            .counter(
+                "outrigger_http_rate_limited_total", "Requests over a limit, by limit, and whether that was acted on."),
+            labelNames: ["limit", "decision"])
+        queueLeft = CounterFamily(
+            .counter(
+                "outrigger_http_queue_left_total", "Requests that left the queue unanswered, by class and reason."),
+            labelNames: ["class", "reason"])
+        cacheRefused = CounterFamily(
+            .counter("outrigger_http_cache_refused_total", "Answers that were not kept, by reason."),
+            labelNames: ["reason"])
+        compressed = CounterFamily(
+            .counter("outrigger_http_compressed_total", "Bodies that were compressed, by coding."),
+            labelNames: ["coding"])
+        breakerIsOpen = GaugeFamily(
+            .gauge("outrigger_circuit_breaker_open", "Whether a server is left alone because it failed repeatedly."),
+            labelNames: ["breaker"])
+        breakerOpenings = CounterFamily(
+            .counter("outrigger_circuit_breaker_openings_total", "Times a circuit breaker opened."),
+            labelNames: ["breaker"])
+        let waitingFamily = gauge("queue_waiting", "Requests that wait to be passed to the service.")
+        let workersFamily = gauge("queue_workers", "Requests that may be at the service at once.")
+        let keysFamily = gauge("rate_limit_keys", "Keys that rates are counted for.")
+        let hitFamily = counter("cache_hits_total", "Requests answered with what was kept.")
+        let missFamily = counter("cache_misses_total", "Requests that could have been, and were passed on.")
+        let storedFamily = counter("cache_stored_total", "Answers that were kept.")
+        let validatedFamily = counter("cache_validated_total", "Kept answers that the service said are still good.")
+        let staleFamily = counter("cache_stale_total", "Answers served beyond their time because the service failed.")
+        let collapsedFamily = counter(
+            "cache_collapsed_total", "Requests that waited for another one that was the same.")
+        let plainFamily = counter("compression_plain_bytes_total", "Bytes of bodies before they were compressed.")
+        let codedFamily = counter("compression_coded_bytes_total", "Bytes of bodies after they were compressed.")
+        let timeFamily = HistogramFamily(
+            Metric("outrigger_http_compression_seconds", .histogram, "CPU time that compressing a body took."),
+            bounds: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025])
+        (queueWaiting, queueWorkers, rateKeys) = (waitingFamily.with([]), workersFamily.with([]), keysFamily.with([]))
+        (cacheHits, cacheMisses, cacheStored) = (hitFamily.with([]), missFamily.with([]), storedFamily.with([]))
+        (cacheValidated, cacheStale) = (validatedFamily.with([]), staleFamily.with([]))
+        cacheCollapsed = collapsedFamily.with([])
+        (compressionPlain, compressionCoded) = (plainFamily.with([]), codedFamily.with([]))
+        compressionTime = timeFamily.with([])
+        let steps: [any Instrument] = [
+            tokens, rateDecisions, queueLeft, cacheRefused, compressed, breakerIsOpen, breakerOpenings, waitingFamily,
+            workersFamily, keysFamily, hitFamily, missFamily, storedFamily, validatedFamily, staleFamily,
+            collapsedFamily,
+            plainFamily, codedFamily, timeFamily,
+        ]
         let clientFamily = GaugeFamily(.gauge("outrigger_http_clients", "Clients connected to the gateway."))
         let acceptedFamily = CounterFamily(
             .counter("outrigger_http_clients_accepted_total", "Clients that have connected to the gateway."))
@@ -101,12 +163,13 @@ final class GatewayMetrics: Sendable {
         for reason in CloseReason.allCases { _ = clientsClosed.with([reason.rawValue]) }
         for reason in Refusal.Reason.allCases { _ = refused.with([reason.rawValue]) }
         for reason in ["connect", "stale_connection", "closed"] { _ = retries.with([reason]) }
-        instruments = [
-            clientFamily, acceptedFamily, flightFamily, upstreamFamily, openedFamily, upstreamInFlight, requests,
-            durations,
-            requestSizes, responseSizes, upstreamDurations, malformed, clientsClosed, refused, unclearAnswers,
-            upstreamFailures, upstreamUp, retries, securityEvents,
-        ]
+        instruments =
+            steps + [
+                clientFamily, acceptedFamily, flightFamily, upstreamFamily, openedFamily, upstreamInFlight, requests,
+                durations,
+                requestSizes, responseSizes, upstreamDurations, malformed, clientsClosed, refused, unclearAnswers,
+                upstreamFailures, upstreamUp, retries, securityEvents,
+            ]
     }
 }
 

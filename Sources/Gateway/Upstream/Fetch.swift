@@ -112,6 +112,8 @@ final class Fetch {
 
     /// Whether anything of the answer has come.
     var hasBegun: Bool { hasReceived }
+    /// Whether the length of the answer's body is known; nil before its head.
+    private(set) var answerHasLength: Bool?
     var isOver: Bool { if case .over = state { true } else { false } }
     var upstream: Upstream? { connection?.upstream ?? lastTried }
 
@@ -283,6 +285,7 @@ final class Fetch {
         state = .answering
         body = BodyReader(head.framing, .ofAnswers)
         answerKeepsAlive = head.keepsAlive
+        answerHasLength = head.length != nil
         if !isCheck { upstream?.answered() }
         owner?.fetchBegan(head)
     }

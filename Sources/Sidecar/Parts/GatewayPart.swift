@@ -30,6 +30,10 @@ final class GatewayPart: Part {
 
     var instruments: [any Instrument] { gateway?.instruments ?? [] }
 
+    var proxy: ProxyFacts? {
+        gateway.map { ProxyFacts(name: "gateway", features: $0.features, slowest: $0.slowest) }
+    }
+
     var liveSettings: [String] { GatewaySettings.live }
 
     var routes: [Router.Route] { gateway.map { GatewayPages($0).routes } ?? [] }
