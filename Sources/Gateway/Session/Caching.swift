@@ -112,6 +112,7 @@ extension Relay {
 
     /// The head of an answer is there.
     func began(_ head: ResponseHead, _ exchange: Exchange) {
+        exchange.upstreamStatus = head.status
         guard let rules = exchange.route.rules.cache, let cache, !exchange.primary.isEmpty else { return }
         let request = exchange.request
         if !request.method.isSafe {
@@ -178,7 +179,7 @@ extension Relay {
 
     /// An answer is whole.
     func ended(_ exchange: Exchange) {
-        finished(exchange, failed: exchange.status >= 500)
+        finished(exchange, failed: exchange.upstreamStatus >= 500)
         guard let fill = exchange.fill, let cache, let rules = exchange.route.rules.cache else { return }
         exchange.fill = nil
         cache.forget(fill)

@@ -34,8 +34,8 @@ final class ClientSession: StreamOwner {
     private var isCrowded = false
     private var hasEnded = false
     private var lingerBytes = 0
-    /// When output was last seen to move, and what was unsent then.
-    private var stall: (sinceMs: Int, unsent: Int)?
+    /// Since when output waits, and how much had gone by then.
+    private var stall: (sinceMs: Int, sentBytes: Int)?
     /// The address that a PROXY header gave.
     var proxied: String?
 
@@ -196,6 +196,7 @@ final class ClientSession: StreamOwner {
                 // An answer that is whole already needs no more of the question.
                 guard let fetch = exchange.fetch, !fetch.isOver else { continue }
                 if !fetch.send(input.extracting(range)) {
+                    if body.isDone { fetch.finishBody(trailers: []) }
                     isHeldByBody = true
                     client.pause()
                     return place
@@ -258,10 +259,8 @@ final class ClientSession: StreamOwner {
         phase = .head
         sinceMs = relay.loop.nowMs
         isHeldByBody = false
-        if isCrowded || client.unsentBytes == 0 {
-            isCrowded = false
-            client.resume()
-        }
+        isCrowded = false
+        client.resume()
         holdOutput()
         if !isProcessing { process() }
         if phase == .head, hasEnded { client.closeWhenSent() }
@@ -394,13 +393,12 @@ final class ClientSession: StreamOwner {
     }
 
     private func checkStall(nowMs: Int, _ limits: ClientLimits) {
-        let unsent = client.unsentBytes
-        guard unsent > 0 else {
+        guard client.unsentBytes > 0 else {
             stall = nil
             return
         }
-        guard let known = stall, unsent >= known.unsent else {
-            stall = (nowMs, unsent)
+        guard let known = stall, client.sentBytes == known.sentBytes else {
+            stall = (nowMs, client.sentBytes)
             return
         }
         guard nowMs - known.sinceMs >= limits.writeStall.milliseconds else { return }

@@ -51,7 +51,10 @@ final class Exchange {
     var cacheDetail: String?
     var askedMs = 0
     var ticket: Int?
-    var isAdmitted = false
+    /// The queue that let it in; nil when it does not count there.
+    var admittedBy: Int?
+    /// What the service answered, whatever the client gets.
+    var upstreamStatus = 0
     var isProbing = false
     var queuedNs: Int?
     var admittedNs: Int?

@@ -27,6 +27,7 @@ extension Relay {
             let waiting = waiting
             (self.waiting, leaving) = ([:], [:])
             queue = fresh.queue.map { AdmissionQueue($0) }
+            queueEpoch += 1
             for each in waiting.values { each() }
         }
         breakers = [:]
@@ -185,18 +186,19 @@ extension Relay {
         self.queue = queue
         switch entry {
         case .admitted:
-            exchange.isAdmitted = true
+            exchange.admittedBy = queueEpoch
             passBreaker(session, exchange)
         case .full:
             metrics.queueLeft.with([queue.rules.classes[index].name, "full"]).add()
             session.answer(Refusal(503, .queueFull, "too many requests wait already", [("Retry-After", "1")]), exchange)
         case .waits(let ticket):
             (exchange.ticket, exchange.queuedNs) = (ticket, loop.nowNs)
+            let epoch = queueEpoch
             waiting[ticket] = { [weak self, weak session, weak exchange] in
                 guard let self, let session, let exchange, session.exchange === exchange else { return }
                 exchange.ticket = nil
                 exchange.admittedNs = loop.nowNs
-                exchange.isAdmitted = self.queue != nil
+                exchange.admittedBy = epoch
                 passBreaker(session, exchange)
             }
             leaving[ticket] = { [weak self, weak session, weak exchange] why in
@@ -299,8 +301,9 @@ extension Relay {
             }
             if let breaker = breakers[name] { tellBreaker(name, breaker) }
         }
-        if exchange.isAdmitted {
-            exchange.isAdmitted = false
+        if let epoch = exchange.admittedBy {
+            exchange.admittedBy = nil
+            guard epoch == queueEpoch else { return }
             queue?.finished(latencyMs: failed == false ? tookMs : nil, nowMs: nowMs)
             if queue?.waiting ?? 0 > 0 { turnQueue() }
         }

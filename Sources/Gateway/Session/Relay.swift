@@ -37,6 +37,9 @@ final class Relay: @unchecked Sendable {
     /// Added to both clocks, by tests.
     var clockMs = 0
     private let keySeed: UInt64
+    private var lastWarningMs = 0
+    /// Counts the queues there were, so that who was let in by an old one is not counted in a new one.
+    var queueEpoch = 0
 
     private static let idleUpstreamMs = 30_000
 
@@ -70,7 +73,7 @@ final class Relay: @unchecked Sendable {
         routes = fresh.routes.map { rules in
             let pool = UpstreamPool(
                 rules.upstreams.map { place in
-                    let key = "\(place.name) \(place.weight) \(place.tls == nil) \(rules.health)"
+                    let key = Self.key(of: place, rules)
                     let upstream =
                         known[key] ?? upstreams[key] ?? Upstream(place, rules.health.upstreamRules, on: loop, metrics)
                     if upstreams[key] == nil, known[key] == nil { metrics.upstreamUp.with(["\(place.address)"]).set(1) }
@@ -80,7 +83,7 @@ final class Relay: @unchecked Sendable {
             return Route(rules, pool, metrics)
         }
         for (key, upstream) in upstreams where known[key] == nil {
-            upstream.closeIdle(olderThanMs: 0)
+            upstream.retire()
             metrics.upstreamUp.remove(["\(upstream.address)"])
         }
         upstreams = known
@@ -88,11 +91,23 @@ final class Relay: @unchecked Sendable {
         checks = fresh.routes.flatMap { rules -> [HealthCheck] in
             guard rules.health.path != nil else { return [] }
             return rules.upstreams.compactMap { place in
-                let key = "\(place.name) \(place.weight) \(place.tls == nil) \(rules.health)"
+                let key = Self.key(of: place, rules)
                 return known[key].map { HealthCheck($0, rules.health, self) }
             }
         }
         for check in checks { check.start() }
+    }
+
+    /// What makes an instance another one. TLS is read anew with the rules.
+    private static func key(of place: UpstreamPlace, _ rules: RouteRules) -> String {
+        "\(place.name) \(place.weight) \(place.tls.map { "\(ObjectIdentifier($0))" } ?? "") \(rules.health)"
+    }
+
+    /// Says something that a service may cause with every answer, once a second at most.
+    func warn(_ message: String, _ fields: KeyValuePairs<String, String>) {
+        guard loop.nowMs - lastWarningMs >= 1000 else { return }
+        lastWarningMs = loop.nowMs
+        Log.warn(message, fields)
     }
 
     /// Answers what is under way, tells clients that nothing follows, and takes nobody in.
@@ -162,7 +177,7 @@ final class Relay: @unchecked Sendable {
     func hash(_ bytes: [UInt8]) -> UInt64 { bytes.span.hash(0..<bytes.count, into: keySeed) }
 
     func isOn(_ feature: GatewayFeature, _ exchange: Exchange) -> Bool {
-        features.isOn(feature, for: Array(exchange.client.utf8).span)
+        features[feature] == 100 || features.isOn(feature, for: Array(exchange.client.utf8).span)
     }
 
     // MARK: Requests

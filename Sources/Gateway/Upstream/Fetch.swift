@@ -294,6 +294,9 @@ final class Fetch {
         guard let taken = connection, let owner else { return unclear(.unwantedUpgrade) }
         upstream?.answered()
         end()
+        // It is counted no more, and is nobody's until the owner has taken it.
+        taken.upstream.connectionClosed()
+        taken.connection.owner = nil
         owner.fetchSwitched(head, taken.connection)
     }
 
@@ -322,7 +325,7 @@ final class Fetch {
 
     private func unclear(_ fault: HTTPFault) {
         relay.metrics.unclearAnswers.with([fault.rawValue]).add()
-        Log.warn(
+        relay.warn(
             "answer of the service is not clear",
             ["upstream": "\(upstream.map { "\($0.address)" } ?? "")", "fault": fault.explanation])
         fail(.unclear)

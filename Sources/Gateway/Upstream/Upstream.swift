@@ -11,6 +11,7 @@ final class Upstream {
     /// Requests that are under way there.
     private(set) var inFlight = 0
     private var idle: [UpstreamConnection] = []
+    private var isRetired = false
     private let loop: EventLoop
     private let metrics: GatewayMetrics
     private static let mostIdle = 256
@@ -38,8 +39,14 @@ final class Upstream {
         return UpstreamConnection(connection, to: self)
     }
 
+    /// No route leads here any more: what is under way is finished, and nothing is kept.
+    func retire() {
+        isRetired = true
+        lostIdle()
+    }
+
     func keep(_ connection: UpstreamConnection) {
-        guard idle.count < Self.mostIdle else { return connection.connection.close() }
+        guard idle.count < Self.mostIdle, !isRetired else { return connection.connection.close() }
         connection.idleSinceMs = loop.nowMs
         idle.append(connection)
     }

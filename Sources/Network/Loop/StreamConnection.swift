@@ -87,6 +87,8 @@ public final class StreamConnection: LoopHandler {
     public var isOpen: Bool { descriptor >= 0 }
     /// Whether the kernel has taken anything that was to be sent, so that the other side may have it.
     public private(set) var hasSent = false
+    /// Of the output, what has gone so far: who takes nothing for long is seen by it.
+    public private(set) var sentBytes = 0
     /// Whether what the owner sends can reach the other side: it is connected, and the handshake of TLS, if any, is done.
     public var isReady: Bool { isOpen && attempts == nil && tls?.isOpen != false }
     /// Whether everything it shows and sends goes under TLS.
@@ -313,6 +315,7 @@ public final class StreamConnection: LoopHandler {
             guard count >= 0 else { return false }
             if count == 0 { break }
             sent += count
+            sentBytes += count
             hasSent = true
         }
         forgetSent()
@@ -326,6 +329,7 @@ public final class StreamConnection: LoopHandler {
             switch output.withUnsafeBytes({ tls.seal(UnsafeRawBufferPointer(rebasing: $0[sent...])) }) {
             case .success(let count):
                 sent += count
+                sentBytes += count
                 if count > 0 { hasSent = true }
             case .failure(let failure):
                 fail(failure)
