@@ -13,6 +13,7 @@ enum Benchmarks {
         ("statsd", "Outrigger beside netdata's StatsD server", StatsDBenchmark.run),
         ("redis-proxy", "the Redis proxy beside Redis itself and twemproxy", RedisProxyBenchmark.run),
         ("postgres-proxy", "the Postgres proxy beside Postgres itself and PgBouncer", PostgresProxyBenchmark.run),
+        ("gateway", "the gateway beside nginx and HAProxy", GatewayBenchmark.run),
         ("cache-hits", "hit ratios of the local cache's policies", CacheBenchmark.hits),
         ("cache-time", "time per operation of the local cache", CacheBenchmark.time),
         ("cache-memory", "what an entry costs beside its key and value", CacheBenchmark.memory),
