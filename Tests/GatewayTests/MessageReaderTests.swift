@@ -31,7 +31,7 @@ import Testing
                     loop: while true {
                         switch body?.next(span, from: place) {
                         case .data(let range, let next):
-                            reading.bodies[reading.bodies.count - 1] += span.extracting(range).text
+                            reading.bodies[reading.bodies.count - 1] += latin1(span.extracting(range))
                             place = next
                         case .needsMore(let from):
                             place = from
@@ -71,6 +71,13 @@ import Testing
             }
         }
         return reading
+    }
+
+    /// A character for each byte, whatever a piece is cut off from.
+    private static func latin1(_ bytes: Span<UInt8>) -> String {
+        var text = String.UnicodeScalarView()
+        for index in 0..<bytes.count { text.append(Unicode.Scalar(bytes[index])) }
+        return String(text)
     }
 
     /// The same whole, byte by byte, and cut in two anywhere.

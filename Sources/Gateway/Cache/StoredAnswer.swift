@@ -98,7 +98,7 @@ enum CacheRecord: Equatable {
             return Int(truncatingIfNeeded: Int64(bitPattern: bytes.span.word(at: place)))
         }
         func block() -> [UInt8]? {
-            guard let count = number(), count >= 0, place + count <= bytes.count else { return nil }
+            guard let count = number(), count >= 0, count <= bytes.count - place else { return nil }
             defer { place += count }
             return Array(bytes[place..<place + count])
         }
