@@ -103,7 +103,8 @@ let package = Package(
         .testTarget(
             name: "PostgresProxyTests",
             dependencies: [
-                "PostgresProxy", "Collectors", "Databases", "LocalServers", "Metrics", "Network", "Runtime", "TestTools",
+                "PostgresProxy", "Collectors", "Databases", "LocalServers", "Metrics", "Network", "Runtime",
+                "TestTools",
             ],
             swiftSettings: common),
         .testTarget(

@@ -15,7 +15,8 @@ public enum FreePort {
         while true {
             let port = UInt16.random(in: 10_000..<(32_000 - second))
             guard handedOut.withLock({ $0.insert(port).inserted }), canBind(port) else { continue }
-            guard second == 0 || handedOut.withLock({ $0.insert(port + second).inserted }) && canBind(port + second) else {
+            guard second == 0 || handedOut.withLock({ $0.insert(port + second).inserted }) && canBind(port + second)
+            else {
                 continue
             }
             return port

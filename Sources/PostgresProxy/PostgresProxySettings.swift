@@ -61,7 +61,8 @@ public struct PostgresProxySettings: Sendable {
                 )),
             readers: Set(
                 try settings.readList(
-                    "postgres_proxy.stats_users", default: ["stats"], "Users who may SHOW in the console, and nothing else.")))
+                    "postgres_proxy.stats_users", default: ["stats"],
+                    "Users who may SHOW in the console, and nothing else.")))
         try check(settings)
     }
 

@@ -128,7 +128,8 @@ final class RedisProxyMetrics: Sendable {
         let bufferFamily = GaugeFamily(
             .gauge(
                 "outrigger_redis_proxy_client_buffer_bytes",
-                "Memory for what clients have sent that is no whole command yet, and for replies that they have not read."))
+                "Memory for what clients have sent that is no whole command yet, and for replies that they have not read."
+            ))
         let shedFamily = CounterFamily(
             .counter(
                 "outrigger_redis_proxy_clients_shed_total",

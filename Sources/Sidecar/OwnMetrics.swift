@@ -31,7 +31,8 @@ struct OwnMetrics: Sendable {
         (isReady, reloadSuccess, reloadTime) = (ready.with([]), success.with([]), time.with([]))
         let exporters: [any Instrument] =
             aliases ? [Self.build(of: "postgres_exporter"), Self.build(of: "redis_exporter")] : []
-        instruments = InstrumentSource("outrigger", [build, success, time, ready, duplicates, waiting] + Self.logReadings + exporters)
+        instruments = InstrumentSource(
+            "outrigger", [build, success, time, ready, duplicates, waiting] + Self.logReadings + exporters)
     }
 
     private static var logReadings: [any Instrument] {

@@ -48,7 +48,9 @@ struct AdminConsoleTests {
         let bench = try ProxyBench.start(postgres, console: Self.console)
         // 1.18 has columns that later releases have dropped.
         let dropped: Set<String> = ["reserve_pool", "ptr", "sv_used"]
-        for table in ["POOLS", "STATS", "CLIENTS", "SERVERS", "DATABASES", "USERS", "LISTS", "CONFIG", "TOTALS", "STATE"] {
+        for table in [
+            "POOLS", "STATS", "CLIENTS", "SERVERS", "DATABASES", "USERS", "LISTS", "CONFIG", "TOTALS", "STATE",
+        ] {
             let shape = ["-A", "-P", "footer=off"]
             let theirs = try await bench.run(
                 "psql", ["-X", "-q", "-d", pgbouncer.url()] + shape + ["-c", "SHOW \(table)"])
@@ -91,8 +93,12 @@ struct AdminConsoleTests {
         }
         await #expect(throws: (any Error).self) { try await Self.ask(bench, "SHOW POOLS", as: "postgres") }
         #expect(try await bench.psql("SELECT 1") == "1\n")
-        for statement in ["SHOW NONSENSE", "KILL_CLIENT x", "KILL_CLIENT 99999999999", "PAUSE nowhere", "DISABLE", "FLY"] {
-            await #expect(throws: (any Error).self, Comment(rawValue: statement)) { try await Self.ask(bench, statement) }
+        for statement in [
+            "SHOW NONSENSE", "KILL_CLIENT x", "KILL_CLIENT 99999999999", "PAUSE nowhere", "DISABLE", "FLY",
+        ] {
+            await #expect(throws: (any Error).self, Comment(rawValue: statement)) {
+                try await Self.ask(bench, statement)
+            }
         }
         await bench.proxy.stop()
         await postgres.stop()

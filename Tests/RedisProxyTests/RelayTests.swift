@@ -45,7 +45,8 @@ import Testing
         // Then it closes again, as soon as somebody is answered.
         stage.redis.release()
         try await stage.eventually("closed again") {
-            await stage.onLoop { relay in relay.ownConnections(to: relay.home).fast[0].ask(command("PING")) { _, _ in } }
+            await stage.onLoop { relay in relay.ownConnections(to: relay.home).fast[0].ask(command("PING")) { _, _ in }
+            }
             return stage.metrics.breakerIsOpen.value == 0
         }
         stage.stop()

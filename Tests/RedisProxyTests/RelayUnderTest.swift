@@ -25,7 +25,8 @@ final class RelayUnderTest: Sendable {
         let features = Features()
         let access = ProxyAccess(AccessRule(judge: .users, requiresPassword: false), ProxyUsers())
         let shared = SharedParts(
-            metrics: metrics, features: features, slowCommands: SlowOperations(), operations: operations, access: access)
+            metrics: metrics, features: features, slowCommands: SlowOperations(), operations: operations, access: access
+        )
         relay = Relay(EventLoop("relay-test"), options, shared)
         let cache = LocalCache(
             classes: [CacheClass(name: "default", patterns: [])], nowMs: MonotonicClock.nowMs)

@@ -126,7 +126,8 @@ public struct PrometheusAPI: Sendable {
             guard let parameters = FormParameters(request) else {
                 return QueryRefusal.badData("error parsing form values: invalid URL escape").response
             }
-            return await respond(route.answer, Question(parameters: parameters, name: name, now: now, waiter: request.waiter))
+            return await respond(
+                route.answer, Question(parameters: parameters, name: name, now: now, waiter: request.waiter))
         }
         return nil
     }

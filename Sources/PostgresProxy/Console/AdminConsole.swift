@@ -88,7 +88,8 @@ public actor AdminConsole: Console {
             return .done(tag: verb)
         case "SET":
             return .failed(
-                code: "55000", message: "settings change in the configuration: write \(words[1] ?? "it") there, then RELOAD")
+                code: "55000",
+                message: "settings change in the configuration: write \(words[1] ?? "it") there, then RELOAD")
         default: return .failed(code: "42601", message: "invalid command '\(words.text)', use SHOW HELP;")
         }
     }
@@ -196,7 +197,8 @@ struct ConsoleWords {
         }
         if isOpen || !word.isEmpty { words.append(word) }
         self.words = words
-        isAssignment = words.count > 2 && words[2] == "=" && ConsoleTables.parameters[words[1].lowercased()] == nil
+        isAssignment =
+            words.count > 2 && words[2] == "=" && ConsoleTables.parameters[words[1].lowercased()] == nil
             && !["application_name", "extra_float_digits", "search_path"].contains(words[1].lowercased())
     }
 

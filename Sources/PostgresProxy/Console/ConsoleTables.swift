@@ -12,7 +12,8 @@ struct ConsoleTables {
 
     /// What drivers ask a server for.
     static let parameters = [
-        "server_version": "15.0", "client_encoding": "UTF8", "standard_conforming_strings": "on", "datestyle": "ISO, MDY",
+        "server_version": "15.0", "client_encoding": "UTF8", "standard_conforming_strings": "on",
+        "datestyle": "ISO, MDY",
         "timezone": "UTC", "transaction_isolation": "read committed",
     ]
 
@@ -35,7 +36,8 @@ struct ConsoleTables {
     }
 
     private static let counted = [
-        "server_assignment_count", "xact_count", "query_count", "received", "sent", "xact_time", "query_time", "wait_time",
+        "server_assignment_count", "xact_count", "query_count", "received", "sent", "xact_time", "query_time",
+        "wait_time",
         "client_parse_count", "server_parse_count", "bind_count",
     ]
 

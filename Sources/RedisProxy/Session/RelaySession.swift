@@ -194,7 +194,8 @@ final class RelaySession: StreamOwner, BufferedClient {
     /// - Returns: bytes of the commands that were answered.
     private func answerGets(_ bytes: Span<UInt8>) -> Int {
         isNextMissing = false
-        guard transaction == nil, refusedTransaction == nil, reader.isBetweenCommands, relay.answersGets, !admission.mustAuthenticate,
+        guard transaction == nil, refusedTransaction == nil, reader.isBetweenCommands, relay.answersGets,
+            !admission.mustAuthenticate,
             identity.mayShareLocalLevel, let local = relay.reader, PlainGet.begins(bytes), local.local.freshness.isLive
         else { return 0 }
         let room = max(1, mostInFlight - order.inFlight)
@@ -312,7 +313,9 @@ final class RelaySession: StreamOwner, BufferedClient {
     ) -> Bool {
         let connections = lane.connections(to: node)
         var upstream = command.lane == .slow ? connections.slow : connections.fast[number % connections.fast.count]
-        if let detour = upstream.detour, command.has(.read), order.inFlight == 0 || current === detour { upstream = detour }
+        if let detour = upstream.detour, command.has(.read), order.inFlight == 0 || current === detour {
+            upstream = detour
+        }
         var pending = Pending()
         pending.errand = errand
         if relay.mayFallBack(command, words, in: bytes) { pending.command = bytes.copy(0..<bytes.count) }

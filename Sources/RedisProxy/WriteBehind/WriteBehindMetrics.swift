@@ -27,7 +27,8 @@ struct WriteBehindMetrics: Sendable {
     private let refusedFamily = CounterFamily(
         .counter(
             "outrigger_redis_proxy_write_behind_refused_total",
-            "Writes that were not taken: too much pending, too large, stopping, Redis full; or refused because the disk failed."),
+            "Writes that were not taken: too much pending, too large, stopping, Redis full; or refused because the disk failed."
+        ),
         labelNames: ["reason"])
     private let replayedFamily = CounterFamily(
         .counter(

@@ -252,7 +252,8 @@ public final class Settings {
             if let text = environment[candidate], !text.isEmpty { return (text, candidate) }
             guard let named = environment[candidate + "_FILE"], !named.isEmpty else { continue }
             // A service manager's secrets (systemd.exec(5), LoadCredential) are told by their names alone.
-            let path = named.hasPrefix("/") ? named : environment["CREDENTIALS_DIRECTORY"].map { $0 + "/" + named } ?? named
+            let path =
+                named.hasPrefix("/") ? named : environment["CREDENTIALS_DIRECTORY"].map { $0 + "/" + named } ?? named
             do {
                 let text = try Files.readText(path, limitBytes: 1 << 20)
                 return (text.trimmingTrailingNewlines, candidate + "_FILE")

@@ -14,7 +14,8 @@ struct Command {
 
     /// Flags that belong to commands and are no settings.
     static let ownFlags: Set<String> = [
-        "config", "effective", "help", "help_markdown", "help_man", "help_yaml", "help_completion", "version", "config.file",
+        "config", "effective", "help", "help_markdown", "help_man", "help_yaml", "help_completion", "version",
+        "config.file",
         "lint_fatal", "delayed_name_removal",
     ]
     /// Those of them that stand alone.

@@ -56,7 +56,8 @@ struct RedisProxySettings: CarryingSettings {
             in: .zero...(.seconds(3600)))
         whenGone = try settings.read(
             "redis_proxy.when_gone", oneOf: RelayOptions.WhenGone.self, default: .error,
-            "What a client gets while Redis is gone, where nothing answers in its place: an error, or its connection closed.")
+            "What a client gets while Redis is gone, where nothing answers in its place: an error, or its connection closed."
+        )
         clientBytes = try settings.read(
             "redis_proxy.client_bytes", default: ByteCount(ClientLimits.standardBytes),
             "What all clients together may have sent that is no whole command yet, and have not read of replies; beyond it the one with most is closed.",

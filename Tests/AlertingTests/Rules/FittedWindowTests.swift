@@ -25,7 +25,9 @@ import Testing
             #expect(abs(rate - 2) < 1e-6, "after \(number) samples")
             // As written it climbs, which is what Prometheus says and rules are told.
             let written = try #require(plain.first?.value)
-            #expect(number < 18 ? written < 1.9 : number < 22 || abs(written - 2) < 0.2, "after \(number) samples: \(written)")
+            #expect(
+                number < 18 ? written < 1.9 : number < 22 || abs(written - 2) < 0.2,
+                "after \(number) samples: \(written)")
         }
     }
 }

@@ -66,7 +66,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("{name: a}", "o.yml:1: redis_proxy.users[0].name: needs one of password, password_file, password_sha256 and password_scram"),
+        (
+            "{name: a}",
+            "o.yml:1: redis_proxy.users[0].name: needs one of password, password_file, password_sha256 and password_scram"
+        ),
         (
             "{name: a, password: x, password_sha256: y}",
             "o.yml:1: redis_proxy.users[0].name: needs one of password, password_file, password_sha256 and password_scram"

@@ -108,7 +108,8 @@ import Testing
     }
 
     /// RFC 7677's password, salt and rounds, as Postgres would keep them.
-    private static let pencil = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+    private static let pencil =
+        "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
 
     @Test func aSlowVerifierIsCheckedOnceForTheRightPassword() async throws {
         let verifier = try #require(SCRAMVerifier(Self.pencil))
@@ -130,7 +131,8 @@ import Testing
     @Test func onlyWholeVerifiersAreRead() {
         #expect(SCRAMVerifier(Self.pencil) != nil)
         for (part, other) in [
-            ("SHA-256", "SHA-1"), ("4096", "0"), ("4096", "99999999999999999999"), ("4096", "2000000"), ("==$", "=$"), (":", ";"),
+            ("SHA-256", "SHA-1"), ("4096", "0"), ("4096", "99999999999999999999"), ("4096", "2000000"), ("==$", "=$"),
+            (":", ";"),
         ] {
             #expect(SCRAMVerifier(Self.pencil.replacing(part, with: other)) == nil, "\(part) \(other)")
         }

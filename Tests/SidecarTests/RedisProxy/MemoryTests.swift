@@ -64,7 +64,9 @@ import Testing
     }
 
     @Test func oneThatSendsHalfACommandCostsTheOthersNothing() async throws {
-        for (flags, hasRedis) in [(["--redis-proxy.client-bytes=8MiB"], true), (["--redis-proxy.client-bytes=8MiB"], false)] {
+        for (flags, hasRedis) in [
+            (["--redis-proxy.client-bytes=8MiB"], true), (["--redis-proxy.client-bytes=8MiB"], false),
+        ] {
             let port = FreePort.next()
             let redis = hasRedis ? try await LocalRedis.start() : nil
             let outrigger = try await RunningOutrigger.start(
@@ -72,11 +74,15 @@ import Testing
                 environment: redis.map { ["REDIS_URL": $0.url] } ?? [:])
             try await ProxyUnderTest.untilOpen(port)
             try await OwnThread().run {
-                let (client, small, greedy) = (try RawClient(port: port), try RawClient(port: port), try RawClient(port: port))
+                let (client, small, greedy) = (
+                    try RawClient(port: port), try RawClient(port: port), try RawClient(port: port)
+                )
                 try client.ask("SET", "k", "v")
-                small.send(Array("*3\r\n$3\r\nSET\r\n$1\r\ns\r\n$1000000\r\n".utf8) + [UInt8](repeating: 120, count: 999_000))
+                small.send(
+                    Array("*3\r\n$3\r\nSET\r\n$1\r\ns\r\n$1000000\r\n".utf8) + [UInt8](repeating: 120, count: 999_000))
                 greedy.send(
-                    Array("*3\r\n$3\r\nSET\r\n$1\r\ng\r\n$100000000\r\n".utf8) + [UInt8](repeating: 120, count: 20_000_000))
+                    Array("*3\r\n$3\r\nSET\r\n$1\r\ng\r\n$100000000\r\n".utf8)
+                        + [UInt8](repeating: 120, count: 20_000_000))
                 #expect(try greedy.readToEnd().isEmpty, "closed")
                 small.send([UInt8](repeating: 120, count: 1000) + Array("\r\n".utf8))
                 #expect(try small.nextReply() == Array("+OK\r\n".utf8))

@@ -56,7 +56,8 @@ import Testing
             try admin.ask("ACL", "SETUSER", "alice", "on", ">pw", "~*", "+@all")
             let after = [
                 ["SET", "k", "v"], ["GET", "k"], ["DBSIZE"], ["SELECT", "3"], ["MULTI"], ["SET", "t", "1"], ["EXEC"],
-                ["WATCH", "k"], ["UNWATCH"], ["CLIENT", "GETNAME"], ["CLIENT", "NO-EVICT", "on"], ["GET", "t"], ["DBSIZE"],
+                ["WATCH", "k"], ["UNWATCH"], ["CLIENT", "GETNAME"], ["CLIENT", "NO-EVICT", "on"], ["GET", "t"],
+                ["DBSIZE"],
                 ["SELECT", "3"], ["DEL", "k", "t"],
             ]
             try Self.same(before + after, proxy, redis)
@@ -69,7 +70,10 @@ import Testing
             try admin.ask("ACL", "SETUSER", "alice", "on", ">pw", "~*", "+@all")
             try admin.ask("ACL", "SETUSER", "default", "-select")
             try Self.same(
-                [["SELECT", "5"], ["AUTH", "alice", "pw"], ["SELECT", "5"], ["SET", "k", "v"], ["GET", "k"], ["DBSIZE"]], proxy,
+                [
+                    ["SELECT", "5"], ["AUTH", "alice", "pw"], ["SELECT", "5"], ["SET", "k", "v"], ["GET", "k"],
+                    ["DBSIZE"],
+                ], proxy,
                 redis)
         }
     }
@@ -97,10 +101,15 @@ import Testing
             try early.ask("SELECT", "9")
             script.send(command("EVAL", "while true do end", "0"))
             try Self.until("busy") { try admin.ask("PING").hasPrefix("-BUSY") }
-            let steps = [["MULTI"], ["SET", "a", "1"], ["GET", "a"], ["DISCARD"], ["PING"], ["SELECT", "9"], ["MULTI"], ["SET", "b", "1"]]
+            let steps = [
+                ["MULTI"], ["SET", "a", "1"], ["GET", "a"], ["DISCARD"], ["PING"], ["SELECT", "9"], ["MULTI"],
+                ["SET", "b", "1"],
+            ]
             try Self.same(steps, proxy, redis)
             // Of one that had selected a database before, Redis lets no new connection be.
-            let all = [["MULTI"], ["SET", "a", "1"], ["MULTI"], ["EXEC"], ["EXEC"], ["MULTI"], ["DISCARD"], ["GET", "a"]]
+            let all = [
+                ["MULTI"], ["SET", "a", "1"], ["MULTI"], ["EXEC"], ["EXEC"], ["MULTI"], ["DISCARD"], ["GET", "a"],
+            ]
             early.send(all.flatMap { command($0.map { Array($0.utf8) }) })
             let told = try all.map { _ in String(decoding: try early.nextReply(), as: UTF8.self) }
             let wanted = ["+OK", "-BUSY", "-", "-EXECABORT", "-", "+OK", "+OK", "-BUSY"]

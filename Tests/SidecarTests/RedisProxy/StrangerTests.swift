@@ -105,7 +105,10 @@ import Testing
         (["--a.password", "hunter2", "--b=1"], "--a.password\0*******\0--b=1\0"),
         (["--a.password-file=/p", "--token=t"], "--a.password-file=/p\0--token=*\0"),
         (["--u=postgres://me:p%40w@h/d?x=1", "--v"], "--u=postgres://me:*****@h/d?x=1\0--v\0"),
-        (["--u=a://b@c:1,redis://:x@h", "host=h password=pw user=u"], "--u=a://b@c:1,redis://:*@h\0host=h password=** user=u\0"),
+        (
+            ["--u=a://b@c:1,redis://:x@h", "host=h password=pw user=u"],
+            "--u=a://b@c:1,redis://:*@h\0host=h password=** user=u\0"
+        ),
         (["serve", "--config=/etc/a:b@c"], "serve\0--config=/etc/a:b@c\0"),
     ])
     func thePlacesOfSecretsAreFound(_ words: [String], _ shown: String) {
