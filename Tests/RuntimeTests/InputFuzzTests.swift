@@ -39,7 +39,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["9300000000", "9999999999", "9007199254740991ms", "104249991374d", "104249991374d2501999792983h"])
+    @Test(arguments: ["9300000000", "9999999999", "9007199254740991ms", "104249991d", "104249991d2501999792h"])
     func longDurationsAreLongAndNothingElse(_ text: String) throws {
         let duration = try #require(Duration(setting: text))
         #expect(duration.nanoseconds > 0 && duration.milliseconds > 0)

@@ -8,7 +8,7 @@ struct ReplyParts {
     /// - Parameter place: where the array begins.
     init(of bytes: Span<UInt8>, at place: Int = 0) {
         self.place = place
-        guard let end = bytes.lineEnd(from: place) else { return }
+        guard let end = bytes.lineEnd(from: place), end - 2 > place else { return }
         missing = max(0, bytes.strictInteger(in: place + 1..<end - 2) ?? 0)
         self.place = end
     }
@@ -16,8 +16,8 @@ struct ReplyParts {
     /// Where the next text is; nil at the end, and where the next part is none.
     mutating func next(in bytes: Span<UInt8>) -> Range<Int>? {
         guard missing > 0, place < bytes.count, bytes[place] == UInt8(ascii: "$"),
-            let start = bytes.lineEnd(from: place),
-            let length = bytes.strictInteger(in: place + 1..<start - 2), length >= 0, start + length + 2 <= bytes.count
+            let start = bytes.lineEnd(from: place), start - 2 > place,
+            let length = bytes.strictInteger(in: place + 1..<start - 2), length >= 0, length <= bytes.count - start - 2
         else { return nil }
         missing -= 1
         place = start + length + 2
