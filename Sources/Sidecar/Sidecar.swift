@@ -100,6 +100,9 @@ actor Sidecar {
             surroundings.registry.replaceSources(sources)
         }
         own.isReady.set(1)
+        let inventory = alerting.inventory
+        Log.info("started", ["version": Outrigger.version, "watches": "\(inventory)"])
+        for warning in inventory.warnings { Log.warn(warning) }
         Task {
             // The first collection opens the connections, which takes the most code that is never used again.
             _ = await gather()
@@ -112,7 +115,7 @@ actor Sidecar {
     nonisolated func gather() async -> Snapshot { await surroundings.registry.gather(by: .after(.seconds(2))) }
 
     /// Rules that are evaluated.
-    var ruleCount: Int { alerting.ruleCount }
+    var ruleCount: Int { alerting.inventory.rules }
 
     /// Where the web listener really listens.
     var addresses: [ListenAddress] { web.addresses }

@@ -9,17 +9,19 @@ public func closest(to word: String, among candidates: some Sequence<String>) ->
     return best.candidate
 }
 
-/// Insertions, removals and replacements that make one of the other (Levenshtein).
+/// Insertions, removals, replacements, and exchanges of neighbours, that make one of the other (Damerau and Levenshtein).
 private func editDistance(_ left: [UInt8], _ right: [UInt8]) -> Int {
-    var row = Array(0...right.count)
+    var before = [Int](repeating: 0, count: right.count + 1)
+    var above = Array(0...right.count)
     for (i, l) in left.enumerated() {
-        var diagonal = row[0]
-        row[0] = i + 1
+        var row = [i + 1]
+        row.reserveCapacity(right.count + 1)
         for (j, r) in right.enumerated() {
-            let replaced = diagonal + (l == r ? 0 : 1)
-            diagonal = row[j + 1]
-            row[j + 1] = min(replaced, row[j] + 1, row[j + 1] + 1)
+            var least = min(above[j] + (l == r ? 0 : 1), row[j] + 1, above[j + 1] + 1)
+            if i > 0, j > 0, l == right[j - 1], left[i - 1] == r { least = min(least, before[j - 1] + 1) }
+            row.append(least)
         }
+        (before, above) = (above, row)
     }
-    return row[right.count]
+    return above[right.count]
 }

@@ -60,14 +60,15 @@ final class AlertingPart: Part {
         let running = try await RunningAlerting.start(
             configuration.alerting, targets: configuration.historyTargets, registry: surroundings.registry)
         state.withLock { $0.running = running }
-        var inventory = configuration.inventory(of: [])
-        (inventory.rules, inventory.ruleFiles) = running.loadedRules
-        Log.info("starting", ["version": Outrigger.version, "watches": "\(inventory)"])
-        for warning in inventory.warnings { Log.warn(warning) }
     }
 
-    /// Rules that are evaluated.
-    var ruleCount: Int { running?.loadedRules.rules ?? 0 }
+    /// What runs, in numbers.
+    var inventory: Inventory {
+        let (configuration, running) = state.withLock { ($0.configuration, $0.running) }
+        var inventory = configuration.inventory(of: [])
+        if let running { (inventory.rules, inventory.ruleFiles) = running.loadedRules }
+        return inventory
+    }
 
     func prepare(_ fresh: Configuration) async throws -> PreparedReload {
         guard let running else { return PreparedReload() }
