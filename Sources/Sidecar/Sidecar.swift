@@ -43,8 +43,8 @@ actor Sidecar {
             registry: registry, operations: OperationRecorder(configuration.operations),
             duplicates: own.duplicates.with([]),
             descriptors: DescriptorBudget(
-                limit: Descriptors.raiseLimit(),
-                listeners: configuration.carrying.count { !$0.operationNames.isEmpty } + 1))
+                limit: Descriptors.raiseLimit(), web: configuration.web.maxConnections,
+                proxies: configuration.carrying.count { !$0.operationNames.isEmpty }))
         web = try WebPart(configuration, surroundings)
         // The web comes last: it serves the pages of those before it.
         alerting = AlertingPart(configuration, surroundings)

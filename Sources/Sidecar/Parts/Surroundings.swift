@@ -23,26 +23,30 @@ final class Surroundings: Sendable {
     }
 }
 
-/// How many clients each listener may have, so that descriptors are left for what the process itself opens.
+/// How many clients each listener may have, so that descriptors are left for what the process itself opens: connections to
+/// what is watched and carried to, files, and the threads' own.
 struct DescriptorBudget: Sendable {
-    /// For connections to what is watched and carried to, files, and the threads' own.
-    private let reserve: Int
     private let limit: Int
-    /// Listeners that share what is left.
-    private let listeners: Int
+    private let web: Int
+    private let eachProxy: Int
 
     /// - Parameters:
     ///   - limit: of descriptors of the process.
-    ///   - listeners: the web is one of them.
-    init(limit: Int, listeners: Int) {
-        (self.limit, self.listeners) = (limit, max(1, listeners))
-        reserve = min(max(32, limit / 8), 1024)
+    ///   - web: connections that the web wants; what it does not need is the proxies'.
+    ///   - proxies: how many of them listen.
+    init(limit: Int, web: Int, proxies: Int) {
+        self.limit = limit
+        let most = max(8, limit - min(max(32, limit / 8), 1024))
+        self.web = min(web, most / (proxies + 1))
+        eachProxy = (most - self.web) / max(1, proxies)
     }
 
-    /// - Parameters:
-    ///   - setting: the one that says `wanted`; it is said by name where the descriptors do not suffice.
-    func clients(of setting: String, atMost wanted: Int) -> Int {
-        let most = max(4, (limit - reserve) / listeners)
+    func webConnections(atMost wanted: Int) -> Int { lowered(wanted, to: web, "web.max_connections") }
+
+    /// - Parameter setting: the one that says `wanted`; it is said by name where the descriptors do not suffice.
+    func clients(of setting: String, atMost wanted: Int) -> Int { lowered(wanted, to: eachProxy, setting) }
+
+    private func lowered(_ wanted: Int, to most: Int, _ setting: String) -> Int {
         guard most < wanted else { return wanted }
         Log.warn(
             "fewer clients than set: there are not enough descriptors",

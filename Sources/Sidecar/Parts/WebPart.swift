@@ -75,8 +75,7 @@ final class WebPart: Part {
     func start() async throws {
         let web = settings.withLock { $0.web }
         var limits = HTTPServer.Limits()
-        limits.connections = surroundings.descriptors.clients(
-            of: "web.max_connections", atMost: web.maxConnections)
+        limits.connections = surroundings.descriptors.webConnections(atMost: web.maxConnections)
         let secured = try currentDoor.tls?.make()
         tls.withLock { $0 = secured }
         for address in web.listen {
