@@ -41,6 +41,17 @@ import Testing
         #expect(origin.requests.count == 1)
     }
 
+    @Test func whereAllAreLeftAloneOneIsTriedNowAndThen() {
+        var health = UpstreamHealth(UpstreamHealth.Rules())
+        #expect(health.isWorthAsking(nowMs: 0))
+        for failure in 0..<3 { #expect(health.failed(nowMs: failure) == (failure == 2)) }
+        #expect(
+            !health.isWorthAsking(nowMs: 900) && !health.isLastResort(nowMs: 100) && health.isLastResort(nowMs: 300))
+        #expect(health.isWorthAsking(nowMs: 1100))
+        health.answered(nowMs: 1100)
+        #expect(health.isUp)
+    }
+
     @Test func aServiceThatStaysAwayIsSaidToBe() throws {
         let gateway = try TestGateway(to: [FreePort.next()]) { $0.routes[0].restartPatience = .milliseconds(100) }
         #expect(try RawHTTP.get("/", port: gateway.port).status == 502)

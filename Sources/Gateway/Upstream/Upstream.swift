@@ -122,7 +122,7 @@ final class UpstreamPool {
     ///
     /// - Parameter avoided: was tried just now, and is taken again only when there is no other.
     func pick(nowMs: Int, avoiding avoided: Upstream?) -> Upstream? {
-        if upstreams.count == 1 { return upstreams[0].health.isWorthAsking(nowMs: nowMs) ? upstreams[0] : nil }
+        if upstreams.count == 1, upstreams[0].health.isWorthAsking(nowMs: nowMs) { return upstreams[0] }
         turn = turn + 1 < upstreams.count ? turn + 1 : 0
         var best: (upstream: Upstream, load: Double)?
         for offset in 0..<upstreams.count {
@@ -132,7 +132,8 @@ final class UpstreamPool {
             if best.map({ load < $0.load }) ?? true { best = (upstream, load) }
         }
         if let best { return best.upstream }
-        guard let avoided, avoided.health.isWorthAsking(nowMs: nowMs) else { return nil }
-        return avoided
+        if let avoided, avoided.health.isWorthAsking(nowMs: nowMs) { return avoided }
+        guard !upstreams.contains(where: { $0.health.isUp }) else { return nil }
+        return upstreams.first { $0.health.isLastResort(nowMs: nowMs) }
     }
 }

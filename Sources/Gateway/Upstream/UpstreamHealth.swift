@@ -20,6 +20,9 @@ struct UpstreamHealth: Sendable {
     private let rules: Rules
     private var state = State.up(failures: 0)
     private var upSinceMs: Int?
+    private var failedMs = Int.min / 2
+    /// Where all are left alone, one is tried so often: it may be back the next moment.
+    private static let lastResortMs = 200
 
     init(_ rules: Rules) { self.rules = rules }
 
@@ -33,6 +36,9 @@ struct UpstreamHealth: Sendable {
         }
     }
 
+    /// Whether it may be tried although it is left alone, because there is nobody else.
+    func isLastResort(nowMs: Int) -> Bool { nowMs - failedMs >= Self.lastResortMs }
+
     /// The part of its weight that counts now, 0.1 to 1.
     func share(nowMs: Int) -> Double {
         guard let upSinceMs, rules.slowStartMs > 0 else { return 1 }
@@ -43,6 +49,7 @@ struct UpstreamHealth: Sendable {
     ///
     /// - Returns: whether it has just gone down.
     mutating func failed(nowMs: Int) -> Bool {
+        failedMs = nowMs
         switch state {
         case .up(let failures):
             guard failures + 1 >= rules.failures else {
