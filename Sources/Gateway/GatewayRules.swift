@@ -8,6 +8,8 @@ public struct GatewayRules: Sendable {
     public var limits = ClientLimits()
     /// Whose word about clients' addresses is taken.
     public var trustedProxies: [AddressRange] = []
+    /// Every connection begins with a header of the PROXY protocol, version 2, and is closed without.
+    public var expectsProxyHeader = false
     /// How often requests may be repeated, as a share of all of them.
     public var retryShare = 0.1
     /// What tokens are checked with; nil where no route asks for any.

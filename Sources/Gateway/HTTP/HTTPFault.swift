@@ -28,6 +28,7 @@ enum HTTPFault: String, Error, CaseIterable, Sendable {
     case earlyEnd = "early_end"
     case tooManyInterims = "too_many_interims"
     case unwantedUpgrade = "unwanted_upgrade"
+    case proxyHeader = "proxy_header"
 
     /// What a client is answered whose request it is.
     var status: Int {
@@ -71,6 +72,7 @@ enum HTTPFault: String, Error, CaseIterable, Sendable {
         case .bodyForbidden: "a body where none may be"
         case .earlyEnd: "the message ends in the middle"
         case .tooManyInterims: "too many interim answers"
+        case .proxyHeader: "no header of the PROXY protocol, version 2"
         case .unwantedUpgrade: "an upgrade that nobody asked for"
         }
     }

@@ -19,7 +19,7 @@ final class ClientSession: StreamOwner {
     let client: StreamConnection
     let relay: Relay
     /// What its connections are counted by.
-    let network: String
+    private(set) var network: String
     private(set) var phase = Phase.head
     var exchange: Exchange?
     private var reader: HeadReader
@@ -36,8 +36,9 @@ final class ClientSession: StreamOwner {
     private var lingerBytes = 0
     /// Since when output waits, and how much had gone by then.
     private var stall: (sinceMs: Int, sentBytes: Int)?
-    /// The address that a PROXY header gave.
-    var proxied: String?
+    /// The address that a header of the PROXY protocol gave.
+    private(set) var proxied: String?
+    private var awaitsProxyHeader: Bool
 
     private static let holdBytes = 256 << 10
     /// Of requests that came ahead of their turn.
@@ -49,6 +50,7 @@ final class ClientSession: StreamOwner {
         self.client = client
         self.relay = relay
         network = client.peer.network
+        awaitsProxyHeader = relay.rules.expectsProxyHeader
         reader = HeadReader(relay.limits.message, isRequest: true)
         sinceMs = relay.loop.nowMs
     }
@@ -118,7 +120,7 @@ final class ClientSession: StreamOwner {
             case .head:
                 client.takeInput { input in
                     guard !input.isEmpty else { return 0 }
-                    let taken = readHead(input)
+                    let taken = awaitsProxyHeader ? readProxyHeader(input) : readHead(input)
                     isGoing = taken > 0
                     return taken
                 }
@@ -138,6 +140,26 @@ final class ClientSession: StreamOwner {
                 if phase == .head { isGoing = true }
             default: break
             }
+        }
+    }
+
+    /// - Returns: the bytes that it took.
+    private func readProxyHeader(_ input: Span<UInt8>) -> Int {
+        switch ProxyHeader.read(input) {
+        case .needsMore: return 0
+        case .failed:
+            relay.noteMalformed(.proxyHeader, self)
+            client.close()
+            return 0
+        case .done(let length, let address):
+            awaitsProxyHeader = false
+            if let address {
+                proxied = address
+                let peer = StreamPeer.internet(host: address, port: 0, isLoopback: false)
+                guard relay.recount(self, from: network, to: peer.network) else { return length }
+                network = peer.network
+            }
+            return length
         }
     }
 

@@ -137,8 +137,9 @@ final class Relay: @unchecked Sendable {
     func accept(_ client: StreamConnection) {
         metrics.clientsAccepted.add()
         let network = client.peer.network
+        // Behind a proxy that says for whom it speaks, that one is counted.
         guard !isDraining, sessions.count < limits.connections,
-            perNetwork[network, default: 0] < limits.connectionsPerClient
+            rules.expectsProxyHeader || perNetwork[network, default: 0] < limits.connectionsPerClient
         else {
             metrics.clientsClosed.with([CloseReason.crowd.rawValue]).add()
             security.add(.crowd, "connections", client: network, route: "")
@@ -149,6 +150,21 @@ final class Relay: @unchecked Sendable {
         sessions[ObjectIdentifier(session)] = session
         metrics.clients.set(Double(sessions.count))
         client.owner = session
+    }
+
+    /// A client turned out to be another one than its connection said.
+    ///
+    /// - Returns: false when that one has too many connections, and this one was closed.
+    func recount(_ session: ClientSession, from old: String, to new: String) -> Bool {
+        guard perNetwork[new, default: 0] < limits.connectionsPerClient else {
+            metrics.clientsClosed.with([CloseReason.crowd.rawValue]).add()
+            session.client.close()
+            return false
+        }
+        let left = perNetwork[old, default: 1] - 1
+        perNetwork[old] = left > 0 ? left : nil
+        perNetwork[new, default: 0] += 1
+        return true
     }
 
     func forget(_ session: ClientSession) {

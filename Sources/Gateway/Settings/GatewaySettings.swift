@@ -12,6 +12,7 @@ public struct GatewaySettings: Sendable {
     private let limits: ClientLimits
     private let trustedProxies: [AddressRange]
     private let retryShare: Double
+    private let expectsProxyHeader: Bool
     private let token: TokenSettings
     private let queue: (rules: AdmissionQueue.Rules?, field: String?, claim: String?)
     private let cacheBytes, mostCachedBody: Int
@@ -26,7 +27,8 @@ public struct GatewaySettings: Sendable {
     /// What a reload changes while the gateway runs: everything but where it listens.
     public static let live = [
         "gateway.upstream", "gateway.upstream_tls", "gateway.routes", "gateway.health", "gateway.trusted_proxies",
-        "gateway.retry_budget", "gateway.upstream_timeout", "gateway.connect_timeout", "gateway.restart_patience",
+        "gateway.retry_budget", "gateway.proxy_protocol", "gateway.upstream_timeout", "gateway.connect_timeout",
+        "gateway.restart_patience",
         "gateway.max_request_line", "gateway.max_field", "gateway.max_head", "gateway.max_fields",
         "gateway.max_chunk_extensions", "gateway.max_trailers", "gateway.max_body", "gateway.head_timeout",
         "gateway.min_body_rate", "gateway.idle_timeout", "gateway.write_stall_timeout",
@@ -50,6 +52,9 @@ public struct GatewaySettings: Sendable {
         upstreamTLS = try TLSClientSettings(settings, "gateway.upstream_tls")
         limits = try ClientLimits(settings)
         trustedProxies = try Self.ranges(settings)
+        expectsProxyHeader = try settings.read(
+            "gateway.proxy_protocol", default: false,
+            "Every connection begins with a header of the PROXY protocol, version 2, which says who the client is.")
         retryShare = try settings.read(
             "gateway.retry_budget", default: 0.1,
             "How many requests may be sent to the service again, as a share of all.", in: 0...1)
@@ -81,6 +86,9 @@ public struct GatewaySettings: Sendable {
     private func check(_ settings: Settings) throws(SettingsError) {
         func failure(_ key: String, _ problem: String) -> SettingsError {
             SettingsError(place: settings.fileName, key: key, problem: problem)
+        }
+        guard !expectsProxyHeader || tls == nil else {
+            throw failure("gateway.proxy_protocol", "goes without gateway.tls: its header would come before TLS")
         }
         guard !routes.isEmpty else { throw failure("gateway.upstream", "is missing: where is the service?") }
         for (index, route) in routes.enumerated() {
@@ -128,6 +136,7 @@ public struct GatewaySettings: Sendable {
     public func makeRules() throws -> GatewayRules {
         var rules = GatewayRules(routes: try routes.map { try $0.makeRules(upstreamTLS) })
         (rules.limits, rules.trustedProxies, rules.retryShare) = (limits, trustedProxies, retryShare)
+        rules.expectsProxyHeader = expectsProxyHeader
         rules.tokenKeys = try token.makeKeys()
         (rules.queue, rules.queueClassField, rules.queueClassClaim) = (queue.rules, queue.field, queue.claim)
         (rules.cacheBytes, rules.mostCachedBody) = (cacheBytes, mostCachedBody)
