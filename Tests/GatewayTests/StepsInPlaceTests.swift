@@ -12,7 +12,7 @@ import Testing
         _ change: (inout GatewayRules) -> Void
     ) throws -> (TestOrigin, TestGateway) {
         let origin = try TestOrigin(handler)
-        return (origin, try TestGateway(to: [origin.port], change))
+        return (origin, try TestGateway(to: [origin.port], keeping: origin, change))
     }
 
     @Test func inputIsLimited() throws {

@@ -13,7 +13,14 @@ final class TestGateway: Sendable {
     let gateway: Gateway
     let port: UInt16
 
-    init(to ports: [UInt16], _ change: (inout GatewayRules) -> Void = { _ in }) throws {
+    /// Lives as long as what stands in front of it.
+    private let origin: TestOrigin?
+
+    /// - Parameter origin: who answers, where a test has no other use for it.
+    init(
+        to ports: [UInt16], keeping origin: TestOrigin? = nil, _ change: (inout GatewayRules) -> Void = { _ in }
+    ) throws {
+        self.origin = origin
         var rules = GatewayRules(routes: [try Self.route(to: ports)])
         change(&rules)
         gateway = try Gateway(
