@@ -14,14 +14,14 @@ enum Method: String, CaseIterable, Sendable {
     case other
 
     init(_ text: Span<UInt8>) {
-        self = .other
-        for method in Self.allCases where method != .other {
-            let name = method.rawValue.utf8
-            guard name.count == text.count else { continue }
-            if zip(name, 0..<text.count).allSatisfy({ $0 == text[$1] }) {
-                self = method
-                return
-            }
+        // By length first: most are one comparison.
+        switch text.count {
+        case 3: self = text.isSame("GET", upTo: 3) ? .get : text.isSame("PUT", upTo: 3) ? .put : .other
+        case 4: self = text.isSame("POST", upTo: 4) ? .post : text.isSame("HEAD", upTo: 4) ? .head : .other
+        case 5: self = text.isSame("PATCH", upTo: 5) ? .patch : text.isSame("TRACE", upTo: 5) ? .trace : .other
+        case 6: self = text.isSame("DELETE", upTo: 6) ? .delete : .other
+        case 7: self = text.isSame("OPTIONS", upTo: 7) ? .options : text.isSame("CONNECT", upTo: 7) ? .connect : .other
+        default: self = .other
         }
     }
 
@@ -209,6 +209,10 @@ struct ConnectionOptions {
     private(set) var upgrades = false
     private(set) var named: [Range<Int>] = []
     private static let most = 32
+    // Made once: every request and every answer is compared with them.
+    private static let close = Array("close".utf8)
+    private static let keepAlive = Array("keep-alive".utf8)
+    private static let upgrade = Array("upgrade".utf8)
 
     mutating func add(_ list: Range<Int>, _ input: Span<UInt8>) throws(HTTPFault) {
         var start = list.lowerBound
@@ -218,11 +222,11 @@ struct ConnectionOptions {
             start = comma + 1
             guard !option.isEmpty else { continue }
             let word = input.extracting(option)
-            if word.isSameWord(as: "close") {
+            if word.isSameWord(as: Self.close) {
                 closes = true
-            } else if word.isSameWord(as: "keep-alive") {
+            } else if word.isSameWord(as: Self.keepAlive) {
                 keepsAlive = true
-            } else if word.isSameWord(as: "upgrade") {
+            } else if word.isSameWord(as: Self.upgrade) {
                 upgrades = true
             } else {
                 guard named.count < Self.most else { throw .connectionOptions }

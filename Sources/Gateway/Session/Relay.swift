@@ -320,7 +320,14 @@ final class Relay: @unchecked Sendable {
     }
 
     func freshIDs() -> RequestWriter.IDs {
-        RequestWriter.IDs(request: digits(next()) + digits(next()), span: digits(next()))
+        var request: [UInt8] = []
+        request.reserveCapacity(32)
+        request.append(digits: next())
+        request.append(digits: next())
+        var span: [UInt8] = []
+        span.reserveCapacity(16)
+        span.append(digits: next())
+        return RequestWriter.IDs(request: request, span: span)
     }
 
     func next() -> UInt64 {
@@ -329,16 +336,6 @@ final class Relay: @unchecked Sendable {
         mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
         mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
         return mixed ^ mixed >> 31
-    }
-
-    private func digits(_ value: UInt64) -> [UInt8] {
-        var text: [UInt8] = []
-        text.reserveCapacity(16)
-        for shift in stride(from: 60, through: 0, by: -4) {
-            let digit = UInt8(truncatingIfNeeded: value >> UInt64(shift) & 15)
-            text.append(digit < 10 ? 0x30 + digit : 0x57 + digit)
-        }
-        return text
     }
 }
 
@@ -365,5 +362,15 @@ extension HealthRules {
         (rules.failures, rules.successes) = (failures, successes)
         (rules.slowStartMs, rules.isChecked) = (slowStart.milliseconds, path != nil)
         return rules
+    }
+}
+
+extension Array where Element == UInt8 {
+    /// Sixteen hexadecimal digits.
+    fileprivate mutating func append(digits value: UInt64) {
+        for shift in stride(from: 60, through: 0, by: -4) {
+            let digit = UInt8(truncatingIfNeeded: value >> UInt64(shift) & 15)
+            append(digit < 10 ? 0x30 + digit : 0x57 + digit)
+        }
     }
 }
