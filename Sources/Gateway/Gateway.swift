@@ -16,7 +16,7 @@ public final class Gateway: Sendable {
     /// What can be switched off.
     public let features = FeatureSwitches<GatewayFeature>()
     /// The requests that lately took longest, by route.
-    public let slowest = SlowOperations()
+    public var slowest: SlowOperations { relay.slowest }
 
     /// Where clients connect.
     public var addresses: [String] { listeners.addresses }

@@ -10,6 +10,9 @@ final class Relay: @unchecked Sendable {
     let loop: EventLoop
     let metrics: GatewayMetrics
     let security: SecurityLog
+    let slowest = SlowOperations()
+    /// What takes less is not looked at.
+    private static let slowSeconds = 0.1
     private(set) var rules: GatewayRules
     private var routes: [Route] = []
     private var upstreams: [String: Upstream] = [:]
@@ -308,6 +311,11 @@ final class Relay: @unchecked Sendable {
         route.metrics.answered(exchange.request.method, status: status, seconds: seconds)
         route.metrics.requestSize.observe(Double(exchange.request.head.bytes.count + exchange.received))
         route.metrics.responseSize.observe(Double(exchange.sent))
+        if seconds >= Self.slowSeconds {
+            slowest.add(
+                "\(exchange.request.method.label) \(route.rules.name)", durationNs: Int(seconds * 1e9),
+                replyBytes: exchange.sent)
+        }
         logAccess(exchange, status: status, seconds: seconds, wasCut: wasCut)
         monitor?.note(exchange.request.method, seconds: seconds, isError: status >= 500)
     }
