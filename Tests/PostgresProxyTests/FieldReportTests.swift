@@ -1,6 +1,7 @@
 import LocalServers
 import PostgresProxy
 import Runtime
+import TestTools
 import Testing
 
 /// What went wrong in other poolers, each told once in the field: here it goes right.

@@ -47,12 +47,3 @@ struct ProxyBench {
         try await run("psql", ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", script], directly: directly)
     }
 }
-
-/// Waits for what is bound to come.
-func eventually(_ what: Comment, _ isSo: () async throws -> Bool) async throws {
-    let deadline = Deadline.after(.seconds(60))
-    while try await !isSo() {
-        try #require(!deadline.hasPassed, what)
-        try await Task.sleep(for: .milliseconds(10))
-    }
-}

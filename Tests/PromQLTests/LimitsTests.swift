@@ -1,5 +1,6 @@
 import Metrics
 import PromQL
+import TestTools
 import Testing
 
 /// Queries that mean harm, or that somebody generated: each ends in an error, and soon.
@@ -27,9 +28,9 @@ import Testing
     @Test(arguments: hugeTexts.indices)
     func hugeTextsAreRefused(number: Int) {
         let text = Self.hugeTexts[number]
-        let started = ContinuousClock.now
+        let started = computedByThisThread
         #expect(throws: PromQLError.self) { try Query(text) }
-        #expect(ContinuousClock.now - started < .seconds(5))
+        #expect(computedByThisThread - started < .seconds(5))
     }
 
     @Test func theDeepestQueryThatIsReadIsEvaluated() throws {
@@ -56,11 +57,11 @@ import Testing
         }
         engine.sampleLimit = .max
         engine.timeout = .milliseconds(50)
-        let started = ContinuousClock.now
+        let started = computedByThisThread
         #expect(throws: PromQLError.timedOut(limit: .milliseconds(50))) {
             try engine.instant(query, at: 600_000, source: Self.source)
         }
-        #expect(ContinuousClock.now - started < .seconds(2))
+        #expect(computedByThisThread - started < .seconds(2))
     }
 
     @Test func crossJoinsAreNoJoins() throws {
@@ -107,11 +108,11 @@ import Testing
             "m{i=~\"(a?){300}(a?){300}b\"}", "label_replace(m, \"x\", \"y\", \"i\", \"(a?){300}(a?){300}b\")",
         ] {
             let query = try Query(text)
-            let started = ContinuousClock.now
+            let started = computedByThisThread
             #expect(throws: PromQLError.timedOut(limit: .milliseconds(50))) {
                 try engine.instant(query, at: 0, source: source)
             }
-            #expect(ContinuousClock.now - started < .seconds(30))
+            #expect(computedByThisThread - started < .seconds(30))
         }
     }
 

@@ -59,11 +59,11 @@ import Testing
 
     @Test func whatOthersTakeExponentialTimeForIsQuick() throws {
         let text = String(repeating: "a", count: 5000)
-        let started = ContinuousClock.now
+        let started = computedByThisThread
         #expect(try !Pattern("(a+)+b").matches(text))
         #expect(try !Pattern("(a?){500}a{500}b").matches(text))
         #expect(try Pattern("(.*)(.*)(.*)(.*)(.*)x").firstMatch(in: text) == nil)
-        #expect(ContinuousClock.now - started < .seconds(10))
+        #expect(computedByThisThread - started < .seconds(10))
     }
 
     /// By number, because a test that names its argument would print all of it.

@@ -27,7 +27,7 @@ import Testing
 
     /// Scrapes until `condition` holds; a reconnect may rest for 5 s.
     private func patiently(_ target: PostgresTarget, until condition: (Page) -> Bool) async throws -> Page {
-        let deadline = Deadline.after(.seconds(15))
+        let deadline = Deadline.after(.seconds(120))
         while true {
             let page = try await scrape(target)
             if condition(page) || deadline.hasPassed { return page }

@@ -1,6 +1,7 @@
 import Databases
 import LocalServers
 import Runtime
+import TestTools
 import Testing
 
 @testable import Collectors
@@ -51,8 +52,8 @@ import Testing
 
     @Test func aPatternThatWouldRunForeverIsGivenUp() throws {
         let pattern = try LuaPattern("(.-)(.-)(.-)(.-)(.-)(.-)(.-)x$")
-        let began = ContinuousClock.now
+        let began = computedByThisThread
         #expect(pattern.captures(in: [UInt8](repeating: UInt8(ascii: "a"), count: 5000)[...]) == nil)
-        #expect(ContinuousClock.now - began < .seconds(10))
+        #expect(computedByThisThread - began < .seconds(10))
     }
 }

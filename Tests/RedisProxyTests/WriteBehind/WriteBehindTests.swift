@@ -5,6 +5,7 @@ import Network
 import RedisTesting
 import Runtime
 import Synchronization
+import TestTools
 import Testing
 
 @testable import RedisProxy
@@ -64,14 +65,6 @@ private final class Notes: Sendable {
 
     func add(_ note: String) { notes.withLock { $0.append(note) } }
     var all: [String] { notes.withLock { $0 } }
-}
-
-private func eventually(_ what: Comment, _ condition: () throws -> Bool) async throws {
-    let deadline = Deadline.after(.seconds(30))
-    while try !condition() {
-        try #require(!deadline.hasPassed, what)
-        try await Task.sleep(for: .milliseconds(2))
-    }
 }
 
 private var soon: WriteBehindRules {

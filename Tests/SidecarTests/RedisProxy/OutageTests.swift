@@ -16,7 +16,7 @@ import Testing
     }
 
     private static func eventually(_ what: String, _ isSo: () throws -> Bool) rethrows {
-        let deadline = Deadline.after(.seconds(30))
+        let deadline = Deadline.after(.seconds(120))
         while !(try isSo()) {
             guard !deadline.hasPassed else {
                 Issue.record("never: \(what)")
