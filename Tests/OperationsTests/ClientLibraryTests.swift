@@ -26,7 +26,7 @@ import Testing
         try Files.write(script, to: folder.path + "/send.py")
         try await LocalServer.run(
             python, [folder.path + "/send.py", "\(port)", folder.path + "/dsd.sock"], folder: folder)
-        let deadline = Deadline.after(.seconds(20))
+        let deadline = Deadline.after(.seconds(120))
         while !isDone(recorder), !deadline.hasPassed { try await Task.sleep(for: .milliseconds(5)) }
         #expect(served(recorder).allSatisfy { !$0.hasPrefix("outrigger_statsd_malformed_total") || $0.hasSuffix(" 0") })
         return recorder

@@ -29,7 +29,7 @@ import Testing
     }
 
     private func until(_ isTrue: () -> Bool) async throws {
-        let deadline = Deadline.after(.seconds(20))
+        let deadline = Deadline.after(.seconds(120))
         while !isTrue() {
             try #require(!deadline.hasPassed)
             try await Task.sleep(for: .milliseconds(2))

@@ -149,7 +149,7 @@ package final class FakeRedis: Sendable {
 
     /// Waits until it was asked this so often in all.
     package func wait(for words: String..., count: Int = 1) throws {
-        let deadline = Deadline.after(.seconds(20))
+        let deadline = Deadline.after(.seconds(120))
         while state.withLock({ $0.asked.count { $0 == words } }) < count {
             guard !deadline.hasPassed else { throw NeverAsked(words: words) }
             usleep(500)

@@ -11,7 +11,7 @@ import Testing
         func add() { count.add(1, ordering: .relaxed) }
 
         func reach(_ target: Int) async throws {
-            let deadline = Deadline.after(.seconds(30))
+            let deadline = Deadline.after(.seconds(120))
             while count.load(ordering: .relaxed) < target {
                 try #require(!deadline.hasPassed)
                 try await Task.sleep(for: .milliseconds(1))

@@ -103,7 +103,7 @@ import Testing
             }
             try #require(wasAmbushed || process.exitCode == nil, "it ended by itself; its log is \(folder.path)/log")
             process.signal(SIGKILL)
-            _ = try await process.exited(within: .seconds(10))
+            _ = try await process.exited(within: .seconds(120))
             pendingSince = try pendingSince ?? savedBeginning(of: "Pending", in: folder.path + "/state/alerts")
         }
 

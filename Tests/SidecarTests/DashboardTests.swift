@@ -32,7 +32,7 @@ import Testing
         let outrigger = try await RunningOutrigger.start(yaml: fleet.configuration)
         let prometheus = try await LocalPrometheus.start(scraping: outrigger.port)
         // Two scrapes, the second with OpenMetrics negotiated as the first, must be there.
-        let deadline = Deadline.after(.seconds(30))
+        let deadline = Deadline.after(.seconds(120))
         while try await prometheus.ask("/api/v1/series", [("match[]", "pg_up")]).array?.isEmpty ?? true,
             !deadline.hasPassed
         {}

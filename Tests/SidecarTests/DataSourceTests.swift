@@ -20,7 +20,7 @@ import Testing
         func ask(_ words: [String]) async throws -> String {
             try await LocalServer.run("promtool", ["query"] + words, folder: folder)
         }
-        let deadline = Deadline.after(.seconds(20))
+        let deadline = Deadline.after(.seconds(120))
         while try await !ask(["instant", outrigger.url, "own:ready"]).contains("=> 1 @") {
             try #require(!deadline.hasPassed, "nothing was recorded: \(outrigger.log)")
             try await Task.sleep(for: .milliseconds(200))

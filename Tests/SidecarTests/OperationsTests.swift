@@ -28,7 +28,7 @@ import Testing
                 "-c",
                 "import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.sendto(b'jobs.mail.done:4|c', 'dsd.sock')",
             ], folder: outrigger.folder)
-        let deadline = Deadline.after(.seconds(20))
+        let deadline = Deadline.after(.seconds(120))
         var metrics = ""
         while !metrics.contains(#"jobs_done_total{queue="mail"} 4"#), !deadline.hasPassed {
             metrics = try await outrigger.get("/metrics").body
@@ -56,7 +56,7 @@ import Testing
                 "-c",
                 "import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.sendto(b'redis_up:1|g\\nshop:1|g', 'dsd.sock')",
             ], folder: outrigger.folder)
-        let deadline = Deadline.after(.seconds(20))
+        let deadline = Deadline.after(.seconds(120))
         var metrics = ""
         while !metrics.contains("\nshop 1\n"), !deadline.hasPassed {
             metrics = try await outrigger.get("/metrics").body

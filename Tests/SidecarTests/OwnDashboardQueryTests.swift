@@ -111,7 +111,7 @@ import Testing
         let source = DataSource(outrigger.url)
         let variable = try #require(try OwnDashboard("database").askedVariables.first { $0.name == "target" })
         let selector = OwnDashboard.substitute(variable.selector, [:])
-        let deadline = Deadline.after(.seconds(20))
+        let deadline = Deadline.after(.seconds(120))
         var values: [String] = []
         while values.isEmpty, !deadline.hasPassed { values = try await source.values(of: "target", matching: selector) }
         #expect(values == ["billing", "shop"])
@@ -121,7 +121,7 @@ import Testing
     @Test func outriggerAnswersWhatGrafanaAsksAPrometheus() async throws {
         let outrigger = try await RunningOutrigger.start(yaml: "history: {interval: 1s}\n")
         let source = DataSource(outrigger.url)
-        let deadline = Deadline.after(.seconds(20))
+        let deadline = Deadline.after(.seconds(120))
         while try await source.values(of: "job", matching: "up").isEmpty, !deadline.hasPassed {}
 
         #expect(try await source.data("/api/v1/status/buildinfo")["version"]?.string?.isEmpty == false)

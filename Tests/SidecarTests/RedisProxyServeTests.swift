@@ -153,7 +153,7 @@ import Testing
         }
         #expect(try await ask("SET", "a", "1") == "OK\n")
         redis.server.process.signal(SIGKILL)
-        _ = try await redis.server.process.exited(within: .seconds(5))
+        _ = try await redis.server.process.exited(within: .seconds(120))
         #expect(try await ask("GET", "a").contains("ERR Redis cannot be reached"))
         let back = try await redis.restarted()
         #expect(try await ask("SET", "a", "2") == "OK\n")
@@ -188,7 +188,7 @@ import Testing
             for _ in 0..<2 { #expect(try await ask("GET", key) == "before\n") }
         }
         redis.server.process.signal(SIGKILL)
-        _ = try await redis.server.process.exited(within: .seconds(5))
+        _ = try await redis.server.process.exited(within: .seconds(120))
         #expect(try await ask("GET", "strict:1").contains("ERR Redis cannot be reached"))
         #expect(try await ask("GET", "old:1") == "before\n")
         #expect(try await ask("SET", "old:1", "x").contains("ERR Redis cannot be reached"))
@@ -208,7 +208,7 @@ import Testing
         #expect(!page.contains(#"outrigger_redis_proxy_replies_total{source="stale"} 0"#))
         #expect(!page.contains(#"outrigger_redis_proxy_replies_total{source="memory"} 0"#))
         let back = try await redis.restarted()
-        let deadline = Deadline.after(.seconds(20))
+        let deadline = Deadline.after(.seconds(120))
         while try await ask("HGET", "session:2", "f") != "\n" {
             try #require(!deadline.hasPassed, "what was written in memory is discarded")
         }
@@ -238,7 +238,7 @@ import Testing
         for _ in 0..<3 { #expect(try await ask("HGETALL", "hot:hash") == "field\nvalue\n") }
         await first.stop()
         let second = try await start()
-        let deadline = Deadline.after(.seconds(20))
+        let deadline = Deadline.after(.seconds(120))
         while try await !second.get("/metrics").body.contains(#"outrigger_cache_entries{class="default"} 2"#) {
             try #require(!deadline.hasPassed, "both are fetched")
         }
@@ -296,7 +296,7 @@ import Testing
 extension RunningOutrigger {
     /// Asks again until an answer has come from the local level, which is not served before Redis tells of changes.
     fileprivate func untilLocalLevelAnswers(_ ask: () async throws -> Void) async throws {
-        let deadline = Deadline.after(.seconds(20))
+        let deadline = Deadline.after(.seconds(120))
         while try await get("/metrics").body.contains(#"outrigger_redis_proxy_replies_total{source="local"} 0"#) {
             try #require(!deadline.hasPassed, "the local level never answers")
             try await ask()

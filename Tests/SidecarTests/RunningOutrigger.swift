@@ -43,7 +43,7 @@ final class RunningOutrigger: Sendable {
         let command = wrapper + [binary] + words
         let server = try await LocalServer.start(
             command[0], Array(command.dropFirst()), folder: folder, port: port, environment: environment,
-            patience: .seconds(20)
+            patience: .seconds(120)
         ) { FreePort.isOpen(port) }
         return RunningOutrigger(process: server.process, folder: folder, port: port)
     }
@@ -54,7 +54,7 @@ final class RunningOutrigger: Sendable {
     ) {
         let folder = try TemporaryFolder("outrigger-test")
         let process = try ChildProcess(binary, arguments, environment: environment, output: folder.path + "/out")
-        let status = try await process.exited(within: .seconds(20))
+        let status = try await process.exited(within: .seconds(120))
         return (status, (try? Files.readText(folder.path + "/out")) ?? "")
     }
 

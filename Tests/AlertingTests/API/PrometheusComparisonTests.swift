@@ -108,7 +108,7 @@ struct PrometheusComparisonTests {
             ], output: folder.path + "/log", directory: folder.path)
         let client = HTTPClient()
         let base = "http://127.0.0.1:\(port)"
-        let deadline = Deadline.after(.seconds(30))
+        let deadline = Deadline.after(.seconds(120))
         while (try? await client.send(.init(url: base + "/-/ready", deadline: deadline)))?.status != 200 {
             try #require(!deadline.hasPassed, "prometheus does not start")
             try await Task.sleep(for: .milliseconds(50))

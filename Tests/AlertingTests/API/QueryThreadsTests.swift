@@ -16,7 +16,7 @@ import Testing
                 }
             }
         }
-        let deadline = Deadline.after(.seconds(30))
+        let deadline = Deadline.after(.seconds(120))
         while threads.load < 3 {
             try #require(!deadline.hasPassed)
             await Task.yield()

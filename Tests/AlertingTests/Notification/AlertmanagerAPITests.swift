@@ -271,7 +271,7 @@ import Testing
             let request = HTTPClient.Request(url: "http://\(address)/api/v2/alerts", deadline: .after(.seconds(5)))
             return try JSON.parse(try await client.send(request).body).array ?? []
         }
-        let ready = Deadline.after(.seconds(20))
+        let ready = Deadline.after(.seconds(120))
         while (try? await alerts()) == nil, !ready.hasPassed { try await Task.sleep(for: .milliseconds(50)) }
 
         let settings = AlertmanagerSettings(urls: ["http://\(address)"])
@@ -284,7 +284,7 @@ import Testing
             labels: Labels(["alertname": "A", "db": "é<&>\""]), annotations: [Label("summary", "line\nline")],
             startsAt: start, endsAt: .now + .seconds(60), generatorURL: "http://x/?a=1&b=2", updatedAt: .now)
         await dispatcher.receive([alert])
-        let arrived = Deadline.after(.seconds(10))
+        let arrived = Deadline.after(.seconds(120))
         var listed = try await alerts()
         while listed.isEmpty, !arrived.hasPassed {
             try await Task.sleep(for: .milliseconds(20))
@@ -300,7 +300,7 @@ import Testing
         var over = alert
         over.endsAt = .now
         await dispatcher.receive([over])
-        let gone = Deadline.after(.seconds(10))
+        let gone = Deadline.after(.seconds(120))
         while try await !alerts().isEmpty, !gone.hasPassed { try await Task.sleep(for: .milliseconds(20)) }
         #expect(try await alerts().isEmpty)
         await dispatcher.stop()

@@ -207,7 +207,7 @@ final class Consumer: Sendable {
 
     /// The folder, once the last task of a dispatcher that was stopped has let go of it.
     private func released(_ path: String) async throws -> StateFolder {
-        let deadline = Deadline.after(.seconds(20))
+        let deadline = Deadline.after(.seconds(120))
         while true {
             do { return try StateFolder(path) } catch { try #require(!deadline.hasPassed, "\(error)") }
             try await Task.sleep(for: .milliseconds(5))

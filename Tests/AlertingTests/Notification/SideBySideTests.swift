@@ -66,7 +66,7 @@ struct SideBySideTests {
             let root = try #require(try YAML.parse("alerting:\n" + indented))
             let settings = try NotificationSettings.read(Settings(file: ("side.yml", root)), externalURL: externalURL)
             dispatcher = Dispatcher(try #require(settings).switchboard, client: client, userAgent: "test")
-            let ready = Deadline.after(.seconds(20))
+            let ready = Deadline.after(.seconds(120))
             while (try? await client.send(.init(url: alertmanager + "/-/ready", deadline: .after(.seconds(1)))).status)
                 != 200,
                 !ready.hasPassed
@@ -118,7 +118,7 @@ struct SideBySideTests {
         var page: [String]
     }
 
-    @Test(.timeLimit(.minutes(5))) func bothSendTheSameBodiesInTheSameOrder() async throws {
+    @Test(.timeLimit(.minutes(15))) func bothSendTheSameBodiesInTheSameOrder() async throws {
         // A comparison counts only if this process was let run: the flushes are a second apart.
         for _ in 0..<8 {
             let (theirs, ours, lateness) = try await perform()

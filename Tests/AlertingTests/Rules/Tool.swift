@@ -16,7 +16,7 @@ enum Tool {
     ) {
         let output = folder + "/.output-\(UUID().uuidString)"
         let child = try ChildProcess(program, arguments, output: output, directory: folder)
-        let status = try await child.exited(within: .seconds(60))
+        let status = try await child.exited(within: .seconds(300))
         let text = try Files.readText(output)
         try Files.remove(output)
         return (status, text)

@@ -64,7 +64,7 @@ final class BusyPostgres: Sendable {
     }
 
     /// Waits until `SELECT condition` is true on the primary.
-    func wait(_ condition: String, for patience: Duration = .seconds(20)) async throws {
+    func wait(_ condition: String, for patience: Duration = .seconds(120)) async throws {
         let deadline = Deadline.after(patience)
         while !deadline.hasPassed {
             if try await primary.sql("SELECT \(condition)") == "t\n" { return }

@@ -36,7 +36,7 @@ import Testing
         #expect(try await scrape(target).value("pg_settings_work_mem_bytes") == 4_194_304)
         try await server.sql("ALTER SYSTEM SET work_mem = '8MB'")
         try await server.sql("SELECT pg_reload_conf()")
-        let deadline = Deadline.after(.seconds(10))
+        let deadline = Deadline.after(.seconds(120))
         while try await scrape(target).value("pg_settings_work_mem_bytes") != 8_388_608, !deadline.hasPassed {}
         let page = try await scrape(target)
         #expect(page.value("pg_settings_work_mem_bytes") == 8_388_608)
@@ -57,7 +57,7 @@ import Testing
                 "-c", "VACUUM big",
             ])
         let target = try PostgresTarget(.init(name: "test", connection: server.url()))
-        let deadline = Deadline.after(.seconds(20))
+        let deadline = Deadline.after(.seconds(120))
         var page = try await scrape(target)
         while page.series("pg_stat_progress_vacuum_heap_blks{").isEmpty, !deadline.hasPassed {
             page = try await scrape(target)

@@ -121,7 +121,7 @@ import Testing
         let redis = try await LocalRedis.start(["--maxclients", "1"])
         let holder = RedisTarget(address: try RedisAddress(parsing: redis.url))
         // The connection that found the port open may still count.
-        let deadline = Deadline.after(.seconds(10))
+        let deadline = Deadline.after(.seconds(120))
         while await holder.page()["redis_up"] != "1" { try #require(!deadline.hasPassed) }
         let target = try RedisTarget(redis)
 

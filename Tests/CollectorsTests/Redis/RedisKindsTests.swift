@@ -79,7 +79,7 @@ import Testing
     @Test func aNodeOfAClusterTellsTheCluster() async throws {
         let redis = try await LocalRedis.start(["--cluster-enabled", "yes"])
         try await redis.command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-        let deadline = Deadline.after(.seconds(20))
+        let deadline = Deadline.after(.seconds(120))
         while try await !redis.command("CLUSTER", "INFO").contains("cluster_state:ok") {
             try #require(!deadline.hasPassed)
             try await Task.sleep(for: .milliseconds(50))
@@ -105,7 +105,7 @@ import Testing
         try await first.command("CLUSTER", "ADDSLOTSRANGE", "0", "8191")
         try await second.command("CLUSTER", "ADDSLOTSRANGE", "8192", "16383")
         try await first.command("CLUSTER", "MEET", "127.0.0.1", "\(second.port)")
-        let deadline = Deadline.after(.seconds(30))
+        let deadline = Deadline.after(.seconds(120))
         for node in [first, second] {
             while try await !node.command("CLUSTER", "INFO").contains("cluster_state:ok") {
                 try #require(!deadline.hasPassed, "the cluster did not form")
@@ -151,7 +151,7 @@ import Testing
         let target = RedisTarget(
             address: try RedisAddress(parsing: "redis://127.0.0.1:\(port)"), options: options)
         let labels = "{master_address=\"127.0.0.1:\(master.port)\",master_name=\"main\"}"
-        let deadline = Deadline.after(.seconds(30))
+        let deadline = Deadline.after(.seconds(120))
         var page = await target.page()
         while page["redis_sentinel_master_slaves\(labels)"] != "1" {
             try #require(!deadline.hasPassed, "the sentinel never found the replica")

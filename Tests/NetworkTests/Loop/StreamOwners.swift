@@ -114,7 +114,7 @@ final class Echo: StreamOwner, @unchecked Sendable {
 struct NeverHappened: Error {}
 
 /// Waits for what happens on another thread.
-func until(_ patience: Duration = .seconds(30), _ isTrue: () -> Bool) async throws {
+func until(_ patience: Duration = .seconds(120), _ isTrue: () -> Bool) async throws {
     let deadline = Deadline.after(patience)
     while !isTrue() {
         guard !deadline.hasPassed else { throw NeverHappened() }

@@ -260,6 +260,6 @@ import Testing
 
     private func openssl(_ arguments: [String]) async throws {
         let process = try ChildProcess("openssl", arguments)
-        #expect(try await process.exited(within: .seconds(30)) == 0)
+        #expect(try await process.exited(within: .seconds(120)) == 0)
     }
 }

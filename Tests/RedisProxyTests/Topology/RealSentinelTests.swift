@@ -74,7 +74,7 @@ import Testing
     /// Until a Sentinel knows the two others and the replica.
     private func waitForOthers(of sentinel: LocalSentinel) async throws {
         let login = TopologyLogin(password: "watch")
-        let deadline = Deadline.after(.seconds(60))
+        let deadline = Deadline.after(.seconds(180))
         while true {
             let replies = try await probe.asks(
                 [["SENTINEL", "SENTINELS", "main"], ["SENTINEL", "REPLICAS", "main"]], of: sentinel.address, as: login)

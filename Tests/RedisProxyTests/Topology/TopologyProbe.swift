@@ -51,7 +51,7 @@ final class Happenings<Event: Sendable>: Sendable {
     func add(_ event: Event) { events.withLock { $0.append(event) } }
 
     func wait(
-        _ what: String, within patience: Duration = .seconds(60), until isSo: ([Event]) async throws -> Bool
+        _ what: String, within patience: Duration = .seconds(180), until isSo: ([Event]) async throws -> Bool
     ) async throws {
         let deadline = Deadline.after(patience)
         while try await !isSo(all) {

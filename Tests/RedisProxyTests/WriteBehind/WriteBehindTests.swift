@@ -301,7 +301,7 @@ private let wall = Int(WallClock.nowMilliseconds)
             for number in 0..<100 { #expect(accept(engine, "k\(number)", "\(round)", notes) == nil) }
             if round % 2 == 1 {
                 redis.server.process.signal(SIGKILL)
-                _ = try await redis.server.process.exited(within: .seconds(20))
+                _ = try await redis.server.process.exited(within: .seconds(120))
                 redis = try await redis.restarted()
             }
             try await eventually("acknowledged") { notes.all.count == 100 * (round + 1) }

@@ -5,7 +5,7 @@ import Runtime
 import Testing
 
 /// The items of the checklist that are about what the local level holds, and what Redis knows of it, against a real Redis.
-@Suite(.timeLimit(.minutes(3))) struct RedisProxyHeldTests {
+@Suite(.timeLimit(.minutes(15))) struct RedisProxyHeldTests {
     private func start(_ flags: [String], redis arguments: [String] = []) async throws -> ProxyUnderTest {
         try await ProxyUnderTest.start(
             ProxyVariant(name: "held", flags: flags + ["--collect.min-age=0s"]), redis: arguments)
@@ -97,7 +97,7 @@ import Testing
             let (client, outside) = (try RawClient(port: proxy.port), try RawClient(port: proxy.redis.port))
             try outside.ask("ACL", "SETUSER", "default", "-touch")
             try client.ask("SET", "hot", "value")
-            let deadline = Deadline.after(.seconds(30))
+            let deadline = Deadline.after(.seconds(120))
             while !proxy.outrigger.log.contains("may evict them"), !deadline.hasPassed { try client.ask("GET", "hot") }
             for _ in 0..<1000 { #expect(try client.ask("GET", "hot") == "$5\r\nvalue\r\n") }
             // The log of refusals has one line for all of a kind, with their number.
@@ -119,7 +119,7 @@ import Testing
             proxy.redis.server.process.signal(SIGKILL)
             if onFailure == "memory" {
                 // Until the proxy has noticed: whether Redis got the write is not known.
-                let deadline = Deadline.after(.seconds(30))
+                let deadline = Deadline.after(.seconds(120))
                 while (try? RawClient(port: proxy.port).ask("SET", "own", "mine", "PX", "1000")) != "+OK\r\n" {
                     guard !deadline.hasPassed else { throw RawClient.Failure.silent }
                 }
@@ -137,7 +137,7 @@ import Testing
             let (client, outside) = (try RawClient(port: proxy.port), try RawClient(port: proxy.redis.port))
             try client.ask("SET", "k", "value")
             for words in [["GET", "k"], ["GET", "no"], ["EXISTS", "no"], ["HGETALL", "no"]] {
-                let before = Deadline.after(.seconds(20))
+                let before = Deadline.after(.seconds(120))
                 var isKnown = false
                 while !isKnown, !before.hasPassed {
                     let calls = try outside.calls(of: words[0].lowercased())
@@ -169,7 +169,7 @@ import Testing
             }
             proxy.redis.server.process.signal(SIGKILL)
             // Until the proxy has noticed: whether Redis got the write is not known.
-            let deadline = Deadline.after(.seconds(30))
+            let deadline = Deadline.after(.seconds(120))
             while (try? RawClient(port: proxy.port).ask("SETEX", "b", "100", "new")) != "+OK\r\n" {
                 guard !deadline.hasPassed else { throw RawClient.Failure.silent }
             }
@@ -199,7 +199,7 @@ extension RawClient {
 
     /// Asks until the reply is that.
     func expect(_ wanted: String, _ words: String...) throws {
-        let (deadline, bytes) = (Deadline.after(.seconds(30)), words.map { Array($0.utf8) })
+        let (deadline, bytes) = (Deadline.after(.seconds(120)), words.map { Array($0.utf8) })
         var told = ""
         repeat {
             told = String(decoding: try ask(bytes), as: UTF8.self)
@@ -210,7 +210,7 @@ extension RawClient {
 
     /// Of the Redis behind a proxy: lets its client ask until Redis hears nothing of it.
     func expectServedLocally(by client: RawClient, _ words: String...) throws {
-        let (deadline, bytes) = (Deadline.after(.seconds(20)), words.map { Array($0.utf8) })
+        let (deadline, bytes) = (Deadline.after(.seconds(120)), words.map { Array($0.utf8) })
         while !deadline.hasPassed {
             let before = try calls(of: words[0].lowercased())
             _ = try client.ask(bytes)

@@ -5,7 +5,7 @@ import Testing
 
 /// Races between the proxy's connections, played by a Redis that does what it is told. Letters and numbers are those of the
 /// checklist for near caches.
-@Suite(.timeLimit(.minutes(2))) struct RedisProxyRaceTests {
+@Suite(.timeLimit(.minutes(15))) struct RedisProxyRaceTests {
     /// The proxy in front of a scripted Redis, with its local level in use.
     private struct Stage: Sendable {
         let redis: FakeRedis

@@ -183,7 +183,7 @@ final class Differential {
     }
 
     private func waitUntil(_ side: RawClient, blocks count: Int) throws {
-        let deadline = Deadline.after(.seconds(10))
+        let deadline = Deadline.after(.seconds(120))
         while !deadline.hasPassed {
             if try side.ask("INFO", "clients").contains("blocked_clients:\(count)\r\n") { return }
             BlockingWait.milliseconds(1)

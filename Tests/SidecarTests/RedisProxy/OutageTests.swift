@@ -6,7 +6,7 @@ import TestTools
 import Testing
 
 /// A Redis that is stopped, full, or takes nobody more in.
-@Suite(.tags(.proof), .timeLimit(.minutes(3))) struct RedisProxyOutageTests {
+@Suite(.tags(.proof), .timeLimit(.minutes(15))) struct RedisProxyOutageTests {
     private func play(
         redis arguments: [String] = [], _ body: @escaping @Sendable (ProxyUnderTest) throws -> Void
     ) async throws {

@@ -90,7 +90,7 @@ final class ProxyUnderTest: Sendable {
     func restartRedis() async throws {
         let old = redis
         old.server.process.signal(SIGKILL)
-        _ = try await old.server.process.exited(within: .seconds(10))
+        _ = try await old.server.process.exited(within: .seconds(120))
         let fresh = try await old.restarted()
         upstream.withLock { $0 = fresh }
     }

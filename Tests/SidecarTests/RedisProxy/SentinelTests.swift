@@ -58,7 +58,7 @@ import Testing
     ) async throws {
         let master = try await LocalRedis.start(["--repl-diskless-sync-delay", "0"])
         let replica = try await LocalRedis.start(["--replicaof", "127.0.0.1 \(master.port)"])
-        let deadline = Deadline.after(.seconds(30))
+        let deadline = Deadline.after(.seconds(120))
         while try await !replica.command("INFO", "replication").contains("master_link_status:up") {
             try #require(!deadline.hasPassed, "the replica never copied its master")
             try await Task.sleep(for: .milliseconds(50))

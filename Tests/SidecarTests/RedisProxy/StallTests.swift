@@ -58,7 +58,7 @@ import Testing
         case 2:
             let process = proxy.redis.server.process
             process.signal(SIGKILL)
-            _ = try await process.exited(within: .seconds(10))
+            _ = try await process.exited(within: .seconds(120))
             try await Task.sleep(for: .milliseconds(Int.random(in: 50...800)))
             try await proxy.restartRedis()
         case 3: await ask(port, "CLIENT", "KILL", "TYPE", "pubsub")

@@ -5,7 +5,7 @@ import Runtime
 import Testing
 
 /// TLS on both sides of the Redis proxy of the real binary: towards servers that speak nothing else, and towards clients.
-@Suite(.timeLimit(.minutes(3))) struct RedisProxyTLSTests {
+@Suite(.timeLimit(.minutes(15))) struct RedisProxyTLSTests {
     private func start(_ flags: [String], trusting tls: LocalTLS) async throws -> (RunningOutrigger, UInt16) {
         let port = FreePort.next()
         let own = [

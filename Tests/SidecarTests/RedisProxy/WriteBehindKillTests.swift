@@ -53,7 +53,7 @@ import Testing
         _ = try await written
         let behind = redis.port
         try await OwnThread().run {
-            let flushed = Deadline.after(.seconds(30))
+            let flushed = Deadline.after(.seconds(120))
             while try !RawClient(port: port).ask("DBSIZE").hasPrefix(":"), !flushed.hasPassed {
                 BlockingWait.milliseconds(20)
             }
@@ -69,7 +69,7 @@ import Testing
 
     private func kill(_ process: ChildProcess) async throws {
         process.signal(SIGKILL)
-        _ = try await process.exited(within: .seconds(10))
+        _ = try await process.exited(within: .seconds(120))
     }
 }
 

@@ -132,7 +132,7 @@ import Testing
         try await prove(Self.slow("--redis-proxy.write-behind.milestones=done:*")) { client, _, redis in
             try client.ask("SET", "plain", "1")
             try client.ask("SET", "done:1", "yes")
-            let deadline = Deadline.after(.seconds(10))
+            let deadline = Deadline.after(.seconds(120))
             while try redis.ask("GET", "done:1") != Self.bulk("yes"), !deadline.hasPassed {
                 BlockingWait.milliseconds(2)
             }
@@ -146,7 +146,7 @@ import Testing
             Self.slow("--redis-proxy.write-behind.max-pending=10"))
         let port = proxy.port
         proxy.redis.server.process.signal(SIGKILL)
-        _ = try await proxy.redis.server.process.exited(within: .seconds(10))
+        _ = try await proxy.redis.server.process.exited(within: .seconds(120))
         try await OwnThread().run {
             let client = try RawClient(port: port)
             for number in 0..<10 { #expect(try client.ask("SET", "k\(number)", "v") == "+OK\r\n") }
@@ -160,7 +160,7 @@ import Testing
         let behind = proxy.redis.port
         try await OwnThread().run {
             let client = try RawClient(port: port)
-            let deadline = Deadline.after(.seconds(20))
+            let deadline = Deadline.after(.seconds(120))
             while try client.ask("DBSIZE") != ":10\r\n", !deadline.hasPassed { BlockingWait.milliseconds(20) }
             let redis = try RawClient(port: behind)
             #expect(try redis.ask("GET", "k7") == Self.bulk("v"))
@@ -221,7 +221,7 @@ import Testing
             #expect(try RawClient(port: behind).ask("GET", "k0") == Self.bulk("w"))
         }
         proxy.outrigger.process.signal(SIGTERM)
-        #expect(try await proxy.outrigger.process.exited(within: .seconds(20)) == 0)
+        #expect(try await proxy.outrigger.process.exited(within: .seconds(120)) == 0)
         #expect(try await proxy.redis.command("DBSIZE") == "100\n")
         await proxy.redis.stop()
     }
@@ -238,7 +238,7 @@ import Testing
     func whatIsWrittenThroughIsHereForTheFirstReader(_ write: [String]) async throws {
         let proxy = try await ProxyUnderTest.start(ProxyVariant(name: "through", flags: ["--cache.write=through"]))
         let port = proxy.port
-        let deadline = Deadline.after(.seconds(20))
+        let deadline = Deadline.after(.seconds(120))
         var (number, hits) = (0, 0.0)
         while hits < 5, !deadline.hasPassed {
             number += 1
