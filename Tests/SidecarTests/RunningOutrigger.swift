@@ -67,7 +67,7 @@ final class RunningOutrigger: Sendable {
     /// Asks with curl, a client that is not ours.
     func get(_ path: String, _ options: [String] = []) async throws -> Answer {
         let text = try await LocalServer.run(
-            "curl", ["-sS", "-i", "--max-time", "30", "-g"] + options + [url + path], folder: folder)
+            "curl", ["-sS", "-i", "--max-time", "120", "-g"] + options + [url + path], folder: folder)
         let parts = text.split(separator: "\r\n\r\n", maxSplits: 1, omittingEmptySubsequences: false)
         let head = String(parts[0])
         let status = Int(head.dropFirst("HTTP/1.1 ".count).prefix(3)) ?? 0
