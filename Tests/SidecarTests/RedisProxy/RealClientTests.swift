@@ -53,27 +53,18 @@ import Testing
                 "redis-cli", ["-p", "\(proxy.port)", "MONITOR"], output: folder.path + "/monitor")
             let subscriber = try ChildProcess(
                 "redis-cli", ["-p", "\(proxy.port)", "PSUBSCRIBE", "n*"], output: folder.path + "/subscriber")
-            try await eventually { try await shell("redis-cli -p $DIRECT pubsub numpat", proxy) == "1\n" }
-            try await eventually { try Files.readText(folder.path + "/monitor").contains("OK") }
+            try await eventually("it is told") { try await shell("redis-cli -p $DIRECT pubsub numpat", proxy) == "1\n" }
+            try await eventually("it is told") { try Files.readText(folder.path + "/monitor").contains("OK") }
             #expect(try await shell("redis-cli -p $PORT publish news hello", proxy) == "1\n")
-            try await eventually { try Files.readText(folder.path + "/subscriber").contains("hello") }
-            try await eventually {
+            try await eventually("it is told") { try Files.readText(folder.path + "/subscriber").contains("hello") }
+            try await eventually("it is told") {
                 try Files.readText(folder.path + "/monitor").contains("\"publish\" \"news\" \"hello\"")
             }
             await monitor.stop()
             await subscriber.stop()
             // Redis hears that they have gone.
-            try await eventually { try await shell("redis-cli -p $DIRECT pubsub numpat", proxy) == "0\n" }
+            try await eventually("it is told") { try await shell("redis-cli -p $DIRECT pubsub numpat", proxy) == "0\n" }
         }
-    }
-
-    private func eventually(_ isSo: () async throws -> Bool) async throws {
-        let deadline = Deadline.after(.seconds(120))
-        while !deadline.hasPassed {
-            if try await isSo() { return }
-            try await Task.sleep(for: .milliseconds(20))
-        }
-        Issue.record("it did not come to be")
     }
 
     @Test(arguments: ProxyVariant.all) func redisBenchmark(_ variant: ProxyVariant) async throws {
