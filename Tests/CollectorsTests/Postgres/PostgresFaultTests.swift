@@ -105,7 +105,8 @@ import Testing
 
     @Test func aServerOutOfConnectionsIsDownUntilOneIsFree() async throws {
         let server = try await LocalPostgres.start(
-            settings: ["max_connections = 4", "superuser_reserved_connections = 1", "max_wal_senders = 0"])
+            // One for psql, and one for a session that was refused and has not gone yet.
+            settings: ["max_connections = 5", "superuser_reserved_connections = 2", "max_wal_senders = 0"])
         try await server.sql("CREATE ROLE ann LOGIN")
         let ann = server.url(user: "ann")
         // More than there is room for; those that come too late end.
