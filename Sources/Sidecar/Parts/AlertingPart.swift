@@ -33,7 +33,14 @@ final class AlertingPart: Part {
         let health = HealthPages(
             facts: facts, report: { running.performance }, startedAt: surroundings.startedAt,
             memory: surroundings.memory)
-        return [.get("/") { _ in first.answer() }] + health.routes
+        let status = PrometheusStatus(
+            facts: Facts(engine: running.engine, source: HistoryStore(running.history)), values: configuration.values,
+            startedAt: surroundings.startedAt, interval: configuration.alerting.historyInterval
+        ) {
+            let footprint = running.history.footprint
+            return (footprint.series, footprint.samples)
+        }
+        return [.get("/") { _ in first.answer() }] + health.routes + status.routes
     }
 
     var fallbacks: [Router.Fallback] { running?.routes(registry: surroundings.registry) ?? [] }

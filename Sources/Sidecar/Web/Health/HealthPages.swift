@@ -15,6 +15,12 @@ struct HealthPages: Sendable {
         let path: String
         let summary: String
         let schema: Schema
+        /// Whether its answer stands inside `{success, data, timestamp}`.
+        var isEnveloped: Bool { path.hasPrefix("/performance/") }
+        /// What the whole answer looks like.
+        var answer: Schema {
+            isEnveloped ? .object(["success": .boolean, "data": schema, "timestamp": .string]) : schema
+        }
         /// Whether it answers 503 while the level is critical, for probes.
         var isProbe = false
         let make: @Sendable (HealthPages) -> JSON
@@ -61,7 +67,12 @@ struct HealthPages: Sendable {
 
     private func respond(to page: Page) -> HTTPResponse {
         let isCritical = page.isProbe && report()?.overall.level == .critical
-        return .json(Self.encode(page.make(self)), status: isCritical ? 503 : 200)
+        var answer = page.make(self)
+        if page.isEnveloped {
+            let now = SteadyTime.shared.now
+            answer = .record(["success": .bool(true), "data": answer, "timestamp": .string("\(Moment(milliseconds: now))")])
+        }
+        return .json(Self.encode(answer), status: isCritical ? 503 : 200)
     }
 
     private static func encode(_ json: JSON) -> [UInt8] {

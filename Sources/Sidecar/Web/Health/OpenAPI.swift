@@ -32,7 +32,7 @@ enum OpenAPI {
     private static func response(_ page: HealthPages.Page, _ description: String) -> JSON {
         .record([
             "description": .string(description),
-            "content": .record(["application/json": .record(["schema": page.schema.json])]),
+            "content": .record(["application/json": .record(["schema": page.answer.json])]),
         ])
     }
 }
