@@ -72,6 +72,8 @@ soak: packages-build packages-demo packages-test ## the fuzzers with a thousand 
 	TEST_DIFFERENTIAL_OPERATIONS=1000000 TEST_STALENESS_OPERATIONS=1000000 TEST_CHAOS_REPLIES=1000000 \
 		TEST_ABUSE_ROUNDS=100000 swift test --skip-build --no-parallel \
 		--filter 'RedisProxy(Differential|Staleness|TokenChaos|MutationFuzz)Tests'
+	TEST_CHAOS_STATEMENTS=1000000 TEST_DIFFERENTIAL_STATEMENTS=100000 swift test --skip-build --no-parallel \
+		--filter 'PostgresProxy(Chaos|Differential)Tests'
 
 deb: build ## build the Debian package, .build/outrigger_VERSION_amd64.deb
 	Sources/Packaging/build-deb.sh

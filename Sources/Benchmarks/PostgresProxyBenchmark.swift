@@ -29,6 +29,8 @@ enum PostgresProxyBenchmark {
         let clients: Int
         let arguments: [String]
         var isDirectToo = true
+        /// Debian 12's PgBouncer does not know prepared statements in transaction mode.
+        var isTheirsToo = true
         var goal: Double?
     }
 
@@ -37,13 +39,13 @@ enum PostgresProxyBenchmark {
             ["simple", "extended", "prepared"].map { mode in
                 Load(
                     name: "-S, \(mode), \(clients) clients", clients: clients, arguments: ["-S", "-M", mode],
-                    goal: clients == 1 ? nil : 1.1)
+                    isTheirsToo: mode != "prepared", goal: clients == 1 || mode == "prepared" ? nil : 1.1)
             }
         } + [
-            Load(name: "TPC-B, 16 clients", clients: 16, arguments: ["-M", "prepared"]),
-            Load(name: "inserts, 64 clients", clients: 64, arguments: ["-M", "prepared", "-f", "insert.sql"]),
+            Load(name: "TPC-B, 16 clients", clients: 16, arguments: ["-M", "extended"]),
+            Load(name: "inserts, 64 clients", clients: 64, arguments: ["-M", "extended", "-f", "insert.sql"]),
             Load(
-                name: "-S, prepared, 1000 clients", clients: 1000, arguments: ["-S", "-M", "prepared"],
+                name: "-S, extended, 1000 clients", clients: 1000, arguments: ["-S", "-M", "extended"],
                 isDirectToo: false),
         ]
 
@@ -99,7 +101,7 @@ enum PostgresProxyBenchmark {
         print("| load | direct /s | outrigger /s | pgbouncer /s | ratio | spread | goal | | CPU ms/1000 | theirs | p |")
         print("|---|---|---|---|---|---|---|---|---|---|---|")
         for load in loads {
-            let peers = load.isDirectToo ? [direct, ours, theirs] : [ours, theirs]
+            let peers = (load.isDirectToo ? [direct] : []) + [ours] + (load.isTheirsToo ? [theirs] : [])
             var results: [String: [Round]] = [:]
             for _ in 0..<rounds {
                 for peer in peers { results[peer.name, default: []].append(try await measure(load, peer, postgres)) }

@@ -11,7 +11,12 @@ struct PoolMetrics: MetricSource {
 
     func collect(_ round: CollectionRound) async -> [Collected] {
         guard round.selection.contains(Self.collector) else { return [] }
-        return [Collected(Self.collector, Self.families(await proxy.snapshot()))]
+        let snapshot = await proxy.snapshot()
+        return [
+            Collected(Self.collector, Self.families(snapshot)),
+            // Where a real PgBouncer is watched beside it, the names are that one's.
+            Collected(Self.collector, BouncerMetrics.families(snapshot), yields: true),
+        ]
     }
 
     func collectedWhenLate(_ round: CollectionRound) -> [Collected] { [] }

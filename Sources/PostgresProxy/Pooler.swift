@@ -2,6 +2,7 @@ import Metrics
 import Network
 import Operations
 import Runtime
+import Serving
 
 /// One loop of the proxy: its clients, and its pools of connections to Postgres. Everything but `init` happens on the
 /// loop's thread.
@@ -20,6 +21,7 @@ final class Pooler: @unchecked Sendable {
     private(set) lazy var cancels = CancelDesk(self)
     private var pools: [PoolKey: Pool] = [:]
     private var clients: [ObjectIdentifier: ClientSession] = [:]
+    private var ears: [PoolKey.Account: Ear] = [:]
     private var pids: Set<Int32> = []
     private var lobby = Lobby()
     private var lastServer = 0
@@ -33,6 +35,8 @@ final class Pooler: @unchecked Sendable {
     private var waitingForQuiet: [(isQuiet: () -> Bool, then: () -> Void)] = []
     private var isSweeping = false
     private let operations: StatementMonitor?
+    private let slow: SlowOperations
+    let features: FeatureSwitches<PostgresFeature>
     /// Of pools that are gone.
     private var past: [PoolKey.Account: PoolCounts] = [:]
 
@@ -41,8 +45,11 @@ final class Pooler: @unchecked Sendable {
 
     init(
         _ loop: EventLoop, _ upstream: Upstream, _ rules: PoolRules, _ access: ProxyDoor, console: (any Console)?,
-        metrics: PostgresProxyMetrics, operations: OperationRecorder?
+        metrics: PostgresProxyMetrics, operations: OperationRecorder?, slow: SlowOperations,
+        features: FeatureSwitches<PostgresFeature>
     ) {
+        self.features = features
+        self.slow = slow
         (self.loop, self.upstream, self.rules, self.access) = (loop, upstream, rules, access)
         (self.console, self.metrics) = (console, metrics)
         salted = SaltedPasswords(on: loop)
@@ -110,6 +117,14 @@ final class Pooler: @unchecked Sendable {
         return pool
     }
 
+    /// The connection that listens for all of an account.
+    func ear(of account: PoolKey.Account) -> Ear {
+        if let known = ears[account] { return known }
+        let ear = Ear(self, account)
+        ears[account] = ear
+        return ear
+    }
+
     private func isPaused(_ database: [UInt8]) -> Bool {
         isPausedAll || pausedDatabases.contains(String(decoding: database, as: UTF8.self))
     }
@@ -144,6 +159,8 @@ final class Pooler: @unchecked Sendable {
     func statementEnded(tookNs: Int, _ statement: LastStatement) {
         metrics.duration.observe(Double(tookNs) / 1e9)
         operations?.note(statement, tookNs: tookNs)
+        guard tookNs >= LastStatement.slowNs else { return }
+        slow.add(statement.fingerprint, durationNs: tookNs, replyBytes: 0)
     }
 
     // MARK: Time
@@ -174,12 +191,23 @@ final class Pooler: @unchecked Sendable {
             past[pool.key.account, default: PoolCounts()].add(pool.counts)
             pools[pool.key] = nil
         }
+        for (account, ear) in ears {
+            ear.sweep(nowMs: now)
+            guard ear.isUnused else { continue }
+            ear.end()
+            ears[account] = nil
+        }
         for client in Array(clients.values) { client.checkLimits(nowMs: now, nowNs: loop.nowNs) }
         cancels.sweep(nowMs: now)
         checkQuiet()
     }
 
     // MARK: Control
+
+    func apply(_ rules: PoolRules) {
+        self.rules = rules
+        for pool in pools.values { pool.grow() }
+    }
 
     private func pools(of database: String?) -> [Pool] {
         pools.values.filter { database == nil || String(decoding: $0.key.database, as: UTF8.self) == database }
@@ -240,8 +268,9 @@ final class Pooler: @unchecked Sendable {
     /// Every connection is closed; the loop ends after it.
     func end() {
         for pool in pools.values { pool.end() }
+        for ear in ears.values { ear.end() }
         for client in Array(clients.values) { client.connection.close() }
-        pools = [:]
+        (pools, ears) = ([:], [:])
     }
 
     // MARK: Looking

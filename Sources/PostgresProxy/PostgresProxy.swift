@@ -2,6 +2,7 @@ import Metrics
 import Network
 import Operations
 import Runtime
+import Serving
 
 /// The Postgres proxy: its listeners, its loop, and the pools behind them.
 public final class PostgresProxy: PoolControl {
@@ -36,9 +37,12 @@ public final class PostgresProxy: PoolControl {
     ) throws {
         let loop = EventLoop("postgres-proxy")
         let metrics = PostgresProxyMetrics()
-        (self.loop, self.metrics) = (loop, metrics)
+        let slowStatements = SlowOperations()
+        let features = FeatureSwitches<PostgresFeature>()
+        (self.loop, self.metrics, self.slowStatements, self.features) = (loop, metrics, slowStatements, features)
         let pooler = Pooler(
-            loop, upstream, rules, door, console: console, metrics: metrics, operations: operations)
+            loop, upstream, rules, door, console: console, metrics: metrics, operations: operations,
+            slow: slowStatements, features: features)
         self.pooler = pooler
         tls = door.tls
         tcp = try entrances.address.map { try StreamListener($0, on: loop) { pooler.accept($0) } }
@@ -47,6 +51,11 @@ public final class PostgresProxy: PoolControl {
         }
         loop.post { [weak self] in pooler.control = self }
     }
+
+    /// The statements that lately took long, without their values.
+    public let slowStatements: SlowOperations
+    /// What can be switched off.
+    public let features: FeatureSwitches<PostgresFeature>
 
     /// Where clients connect.
     public var addresses: [String] { (tcp.map { ["\($0.address)"] } ?? []) + (unix.map { [$0.path] } ?? []) }
@@ -98,6 +107,10 @@ public final class PostgresProxy: PoolControl {
     // MARK: Control
 
     public func snapshot() async -> PoolSnapshot { await onLoop { pooler, done in done(pooler.snapshot()) } }
+
+    public func rules() async -> PoolRules { await onLoop { pooler, done in done(pooler.rules) } }
+
+    public func apply(_ rules: PoolRules) async { await tell { $0.apply(rules) } }
 
     public func pause(_ database: String?) async {
         _ = await onLoop { pooler, done in pooler.pause(database) { done(true) } }

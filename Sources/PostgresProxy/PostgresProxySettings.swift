@@ -14,6 +14,12 @@ public struct PostgresProxySettings: Sendable {
     public let rules: PoolRules
     /// Who may log in to the database `outrigger`.
     public let consoleRights: AdminConsole.Rights
+    /// Names, or beginnings of names, of settings that `PostgresProxy.apply` takes while it runs.
+    public static let liveSettings = [
+        "pool_size", "max_overflow", "min_pool_size", "pool_timeout", "pool_recycle", "pool_pre_ping", "idle_timeout",
+        "connect_timeout", "max_user_connections", "max_clients", "max_waiting", "max_prepared_statements",
+        "client_login_timeout", "client_idle_timeout", "transaction_timeout", "command_timeout", "selection",
+    ].map { "postgres_proxy." + $0 }
 
     /// Whether there is anything that clients could connect to.
     public var hasEntrance: Bool { address != nil || unixSocket != nil }
@@ -123,7 +129,8 @@ extension Upstream {
         }
         self.init(
             hosts: hosts, tlsMode: mode, user: address["user"] ?? "postgres", password: address["password"],
-            database: address["dbname"] ?? address["user"] ?? "postgres", passwords: passwords)
+            database: address["dbname"] ?? address["user"] ?? "postgres", passwords: passwords,
+            attributes: address["target_session_attrs"].flatMap { Attributes(rawValue: $0) } ?? .any)
     }
 
     private static func host(_ name: String, _ port: UInt16, _ mode: TLSMode, _ address: PostgresAddress) throws -> Host

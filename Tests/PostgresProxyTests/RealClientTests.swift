@@ -1,10 +1,11 @@
 import LocalServers
 import PostgresProxy
 import Runtime
+import TestTools
 import Testing
 
 /// Programs that were not told of the proxy.
-struct PostgresProxyRealClientTests {
+@Suite(.tags(.proof)) struct PostgresProxyRealClientTests {
     private static let modes: [PoolMode] = [.session, .transaction]
 
     @Test(arguments: modes)

@@ -146,6 +146,12 @@ final class WireClient {
         }
     }
 
+    /// Whether something has come, or comes within so many milliseconds.
+    func hasInput(within milliseconds: Int32) -> Bool {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return !input.isEmpty || poll(&entry, 1, milliseconds) > 0
+    }
+
     /// One byte that has no message around it.
     func readByte() throws -> UInt8 {
         var byte: UInt8 = 0

@@ -50,6 +50,11 @@ final class ClientSession: StreamOwner {
     private var unnamed = Unnamed.none
     private var unnamedBody: [UInt8] = []
     private var unnamedEffects: SessionEffects = []
+    private var unnamedFamily = StatementFamily.other
+    /// What the unnamed statement acts on, where that is one of this client's own names.
+    private var unnamedTarget: (text: PreparedText, drops: Bool)?
+    /// What the unnamed portal drops once it is executed.
+    private var portalDrops: PreparedText?
     private(set) var pins: SessionEffects = []
     private var isPinnedByLongStatement: Bool { if case .long = unnamed { true } else { false } }
     private var asksForPins = false
@@ -64,7 +69,16 @@ final class ClientSession: StreamOwner {
     private var waitsForReplies = false
     private var isPausedForServer = false
     private var hasSaidGoodbye = false
+    /// It has asked to listen, and is not told yet that it does.
+    private var waitsForEar = false
+    /// Set while it listens by the connection that all share.
+    private var ear: Ear?
+    private var channels: Set<[UInt8]> = []
+    /// Notifications that came while a server had its attention.
+    private var unheard: [UInt8] = []
     private var hasEnded = false
+    /// Since when it is only waited until it has taken the last word.
+    private var endsSinceMs: Int?
 
     // MARK: Waiting
 
@@ -82,6 +96,8 @@ final class ClientSession: StreamOwner {
     private static let mostStatements = 20_000
     private static let mostReplies = 65_536
     private static let pileBytes = 512 << 10
+    private static let mostUnheardBytes = 8 << 20
+    private static let lastWordMs = 5_000
 
     init(_ connection: StreamConnection, _ pooler: Pooler, number: Int32) {
         (self.connection, self.pooler, self.number) = (connection, pooler, number)
@@ -156,6 +172,7 @@ final class ClientSession: StreamOwner {
     }
 
     private func end() {
+        endsSinceMs = endsSinceMs ?? pooler.loop.nowMs
         connection.pause()
         connection.closeWhenSent()
     }
@@ -166,7 +183,7 @@ final class ClientSession: StreamOwner {
 
     /// It has sent a statement, said goodbye, and waits for a server: the statement is still to be done.
     private var isOwedItsLastStatement: Bool {
-        guard isIn, isWaiting || waitsForReplies else { return false }
+        guard isIn, isWaiting || waitsForReplies || waitsForEar else { return false }
         var endsInGoodbye = false
         connection.takeInput { bytes in
             let end: [UInt8] = [FromClient.terminate, 0, 0, 0, 4]
@@ -346,7 +363,9 @@ final class ClientSession: StreamOwner {
         }
         if pooler.isShuttingDown { return refuse(.fatal("57P01", "the proxy is shutting down")) }
         if let complaint = pooler.refusal(of: request.database) { return refuse(complaint) }
-        let admission = Admission(request, pooler.rules)
+        var rules = pooler.rules
+        if !pooler.features.isOn(.pooling, for: request.user.span) { rules.mode = .session }
+        let admission = Admission(request, rules)
         let pool = pooler.pool(admission.key)
         self.pool = pool
         profile = pooler.profiles.profile(admission.settings)
@@ -425,7 +444,7 @@ final class ClientSession: StreamOwner {
 
     private func giveBackIfDone() {
         guard let server, server.isQuiet, left == 0, !waitsForReplies else { return }
-        guard mode != .session else { return }
+        guard mode != .session, endsSinceMs == nil else { return }
         if !server.isOutsideTransaction {
             if mode == .statement {
                 refuse(.protocolViolation("transaction blocks are not allowed in statement pooling mode"))
@@ -439,6 +458,7 @@ final class ClientSession: StreamOwner {
         }
         self.server = nil
         pool?.giveBack(server)
+        hearNow()
         if pooler.isShuttingDown { leaveIfIdle() }
     }
 
@@ -452,7 +472,7 @@ final class ClientSession: StreamOwner {
     func serverLost() {
         server = nil
         // Postgres' own clients would see the same.
-        connection.closeWhenSent()
+        end()
     }
 
     /// The settings that it has left on a server.
@@ -480,6 +500,8 @@ final class ClientSession: StreamOwner {
         if let key { pooler.cancels.remove(key) }
         guard let pool else { return }
         if isWaiting { pool.stopWaiting(self) }
+        ear?.forget(self)
+        ear = nil
         if let server {
             self.server = nil
             server.needsCleaning = mode == .session || !pins.isEmpty || server.needsCleaning
@@ -511,16 +533,16 @@ final class ClientSession: StreamOwner {
     }
 
     func pump() {
-        guard !isPumping, isIn else { return }
+        guard !isPumping, isIn, endsSinceMs == nil, !hasSaidGoodbye else { return }
         isPumping = true
         connection.takeInput { understand($0) }
         isPumping = false
-        guard isIn else { return }
+        guard isIn, endsSinceMs == nil else { return }
         if let server {
             server.sendNow()
             if server.unsentBytes >= Self.pileBytes { pauseForServer() } else { giveBackIfDone() }
         }
-        if isWaiting || waitsForReplies {
+        if isWaiting || waitsForReplies || waitsForEar {
             holdBack()
         } else if hasEnded {
             connection.closeWhenSent()
@@ -530,7 +552,7 @@ final class ClientSession: StreamOwner {
     private func understand(_ bytes: Span<UInt8>) -> Int {
         var place = 0
         var unsent = 0
-        scan: while place < bytes.count {
+        scan: while place < bytes.count, !waitsForEar {
             if left > 0 {
                 let part = min(left, bytes.count - place)
                 left -= part
@@ -600,7 +622,7 @@ final class ClientSession: StreamOwner {
         case FromClient.describe, FromClient.close:
             guard isWhole else { return frame.size <= Self.mostUnderstood ? .wait : tooLong() }
             return takeNamed(frame, bytes, place, &unsent)
-        case FromClient.execute: return request(.execute)
+        case FromClient.execute: return request(.execute, dropping: portalDrops)
         case FromClient.functionCall:
             let step = request(.functionCall)
             if case .forward = step { note(.unknownCode) }
@@ -620,10 +642,16 @@ final class ClientSession: StreamOwner {
     private func goodbye() { hasSaidGoodbye = true }
 
     /// A message that needs a server and ends with a reply of this kind.
-    private func request(_ kind: ReplyQueue.Kind) -> Step {
+    private func request(_ kind: ReplyQueue.Kind, dropping text: PreparedText? = nil) -> Step {
         guard let server = attached() else { return .wait }
-        server.expect(ReplyQueue.Entry(kind))
+        server.expect(ReplyQueue.Entry(kind, statement: text?.id ?? 0))
         return .forward
+    }
+
+    /// A statement is gone at the server, by a DEALLOCATE of its client's.
+    func dropped(_ id: UInt32) {
+        portalDrops = nil
+        if let name = statements.first(where: { $0.value.id == id })?.key { statements[name] = nil }
     }
 
     /// Its server, if it has one or gets one at once.
@@ -631,6 +659,8 @@ final class ClientSession: StreamOwner {
         if let server {
             guard server.replies.count < Self.mostReplies else {
                 waitsForReplies = true
+                // Without a Sync Postgres would keep the last of them.
+                server.send { $0.append(frame: FromClient.flush) }
                 return nil
             }
             return server
@@ -653,6 +683,13 @@ final class ClientSession: StreamOwner {
 
     // MARK: Statements
 
+    /// A statement begins: what of it is told afterwards.
+    private func begin(_ family: StatementFamily, _ text: Span<UInt8>) {
+        last.begin(family, text.extracting(0..<min(text.count, LastStatement.mostBytes)))
+    }
+
+    private func begin(_ family: StatementFamily, _ text: [UInt8]) { begin(family, text.span) }
+
     private func note(_ effects: SessionEffects) {
         guard !effects.isEmpty, mode != .session, let server else { return }
         if !effects.isDisjoint(with: .tainting) { server.taint(by: self, effects) }
@@ -669,7 +706,7 @@ final class ClientSession: StreamOwner {
     private func takeQuery(
         _ frame: Frame, _ bytes: Span<UInt8>, _ place: Int, _ unsent: inout Int, _ isWhole: Bool
     ) -> Step {
-        guard mode != .session else { return request(.query) }
+        guard mode != .session || isWhole else { return request(.query) }
         guard isWhole else {
             guard frame.size > Self.mostUnderstood else { return .wait }
             // Too long to be looked at.
@@ -684,26 +721,29 @@ final class ClientSession: StreamOwner {
         let textEnd = bytes.zero(from: place + Frame.headBytes, before: end) ?? end
         let text = bytes.extracting(place + Frame.headBytes..<textEnd)
         let scan = StatementScan(text)
-        if let answer = ownAnswer(to: scan, text) {
-            if let server {
-                guard server.isQuiet else {
-                    waitsForReplies = true
-                    return .wait
-                }
-                if server.status == .failed { return request(.query) }
+        if mode != .session, let answer = ownAnswer(to: scan, text) {
+            if let server, !server.replies.isEmpty {
+                waitsForReplies = true
+                return .wait
             }
-            forward(bytes, &unsent, to: place)
-            answer()
-            return .drop
+            if server.map({ $0.isQuiet && $0.status != .failed }) ?? true {
+                forward(bytes, &unsent, to: place)
+                answer()
+                return .drop
+            }
         }
-        let step = request(.query)
-        guard case .forward = step else { return step }
+        guard let server = attached() else { return .wait }
+        begin(StatementFamily(scan.verb), text)
         unnamed = .none
-        if scan.verb == .execute, let renamed = executing(text, scan) {
+        if mode != .session, scan.verb == .execute, scan.isSingle {
             forward(bytes, &unsent, to: place)
-            server?.send { $0.append(query: renamed) }
-            return .replaced(frame.size)
+            if let renamed = executing(text, scan, on: server) {
+                server.expect(ReplyQueue.Entry(.query))
+                server.send { $0.append(query: renamed) }
+                return .replaced(frame.size)
+            }
         }
+        server.expect(ReplyQueue.Entry(.query))
         if scan.effects.contains(.settings) { noteCustomSettings(text) }
         note(scan.effects)
         return .forward
@@ -738,12 +778,86 @@ final class ClientSession: StreamOwner {
                 discardAll()
                 complete("DISCARD ALL")
             }
+        case .listen:
+            guard let names = StatementScan.names(text, from: scan.afterVerb), names.count == 1, names[0].count <= 63,
+                server?.isOutsideTransaction ?? true
+            else { return nil }
+            return { [self] in listen(to: names[0]) }
+        case .unlisten:
+            guard !pins.contains(.listen), server?.isOutsideTransaction ?? true else { return nil }
+            // What follows is one name, or a star for all.
+            let names = StatementScan.names(text, from: scan.afterVerb)
+            guard names == nil || names?.count == 1 else { return nil }
+            return { [self] in
+                unlisten(names?[0])
+                complete("UNLISTEN")
+            }
         case .show:
             let names = StatementScan.dottedName(text, from: scan.afterVerb)
             guard names == Array("outrigger.last".utf8) else { return nil }
             return { [self] in showLast() }
         default: return nil
         }
+    }
+
+    // MARK: Listening
+
+    private func listen(to channel: [UInt8]) {
+        guard let request else { return }
+        let ear = ear ?? pooler.ear(of: PoolKey.Account(user: request.user, database: request.database))
+        self.ear = ear
+        channels.insert(channel)
+        waitsForEar = true
+        if !ear.listen(self, to: channel) {
+            channels.remove(channel)
+            heard(Complaint(.error, "53000", "too many channels are listened to"))
+        }
+    }
+
+    private func unlisten(_ channel: [UInt8]?) {
+        if let channel { channels.remove(channel) } else { channels = [] }
+        ear?.forget(self, channel)
+        if channels.isEmpty { ear = nil }
+    }
+
+    /// It listens, or cannot.
+    func heard(_ complaint: Complaint?) {
+        guard waitsForEar, isIn else { return }
+        waitsForEar = false
+        if let complaint {
+            let status = server?.status ?? .idle
+            connection.send {
+                $0.append(complaint)
+                $0.append(ready: status)
+            }
+        } else {
+            complete("LISTEN")
+        }
+        resumeReading()
+        // Not within the call of whoever told it.
+        pooler.loop.after(milliseconds: 0) { [weak self] in self?.pump() }
+    }
+
+    func earIsLost(_ complaint: Complaint) {
+        (ear, channels) = (nil, [])
+        if waitsForEar { return heard(Complaint(.error, complaint.code, complaint.message)) }
+        refuse(.fatal("57P01", complaint.message))
+    }
+
+    /// Somebody has said something on a channel: told at once, or, as Postgres does, when its transaction is over.
+    func notify(_ message: [UInt8]) {
+        guard isIn else { return }
+        guard server != nil || waitsForEar else { return connection.send(message.span) }
+        guard unheard.count + message.count <= Self.mostUnheardBytes else {
+            return refuse(.fatal("53200", "too many notifications came within a transaction"))
+        }
+        unheard.append(contentsOf: message)
+    }
+
+    private func hearNow() {
+        guard !unheard.isEmpty, server == nil else { return }
+        connection.send(unheard.span)
+        unheard = []
     }
 
     private func complete(_ tag: String) {
@@ -757,6 +871,7 @@ final class ClientSession: StreamOwner {
     /// Its session is as new.
     private func discardAll() {
         (statements, pins, unnamed) = ([:], [], .none)
+        unlisten(nil)
         profile = request.map { pooler.profiles.profile(Admission($0, pooler.rules).settings) } ?? pooler.profiles.none
         asksForPins = false
         if let welcome = pool?.welcome {
@@ -775,9 +890,8 @@ final class ClientSession: StreamOwner {
     }
 
     /// `EXECUTE name …` of a statement that was prepared by protocol.
-    private func executing(_ text: Span<UInt8>, _ scan: StatementScan) -> [UInt8]? {
-        guard let (name, range) = StatementScan.firstName(text, from: scan.afterVerb), let prepared = statements[name],
-            let server
+    private func executing(_ text: Span<UInt8>, _ scan: StatementScan, on server: ServerConnection) -> [UInt8]? {
+        guard let (name, range) = StatementScan.firstName(text, from: scan.afterVerb), let prepared = statements[name]
         else { return nil }
         server.prepareByItself(prepared)
         note(prepared.effects)
@@ -807,15 +921,20 @@ final class ClientSession: StreamOwner {
         let body = nameEnd + 1..<end
         guard nameEnd > nameStart else {
             guard let server = attached() else { return .wait }
+            let text = bytes.extracting(nameEnd + 1..<textEnd)
+            let scan = StatementScan(text)
             unnamedBody.removeAll(keepingCapacity: unnamedBody.capacity <= 4096)
+            (unnamedEffects, unnamedFamily) = (scan.effects, StatementFamily(scan.verb))
+            if let renamed = retargeted(text, scan) {
+                unnamedBody.append(contentsOf: renamed)
+                unnamedBody.append(bytes: bytes.extracting(textEnd..<end))
+                forward(bytes, &unsent, to: place)
+                send(parse: [], unnamedBody.span)
+                return finishUnnamedParse(on: server, text, .replaced(frame.size))
+            }
+            unnamedTarget = nil
             unnamedBody.append(bytes: bytes.extracting(body))
-            unnamedEffects = StatementScan(bytes.extracting(nameEnd + 1..<textEnd)).effects
-            if unnamedEffects.contains(.settings) { noteCustomSettings(bytes.extracting(nameEnd + 1..<textEnd)) }
-            let serial = pooler.nextSerial()
-            unnamed = .kept(serial)
-            server.unnamed = serial
-            server.expect(ReplyQueue.Entry(.parse))
-            return .forward
+            return finishUnnamedParse(on: server, text, .forward)
         }
         let name = bytes.array(nameStart..<nameEnd)
         guard mayChange(name) else { return .wait }
@@ -834,7 +953,7 @@ final class ClientSession: StreamOwner {
         }
         let scan = StatementScan(bytes.extracting(nameEnd + 1..<textEnd))
         if scan.effects.contains(.settings) { noteCustomSettings(bytes.extracting(nameEnd + 1..<textEnd)) }
-        let prepared = pooler.texts.text(bytes.array(body), scan.effects)
+        let prepared = pooler.texts.text(bytes.array(body), scan)
         if !server.isSkipping {
             undoLog.append((name, nil, batch))
             statements[name] = prepared
@@ -849,6 +968,35 @@ final class ClientSession: StreamOwner {
         server.willPrepare(prepared, .client, isRenamed: true)
         pool?.counts.serverParses += 1
         return .replaced(frame.size)
+    }
+
+    private func finishUnnamedParse(on server: ServerConnection, _ text: Span<UInt8>, _ step: Step) -> Step {
+        if unnamedEffects.contains(.settings) { noteCustomSettings(text) }
+        let serial = pooler.nextSerial()
+        unnamed = .kept(serial)
+        server.unnamed = serial
+        server.expect(ReplyQueue.Entry(.parse))
+        return step
+    }
+
+    /// `EXECUTE name` and `DEALLOCATE name` in extended protocol, where the name is one that was prepared by protocol, with
+    /// the name that servers know.
+    private func retargeted(_ text: Span<UInt8>, _ scan: StatementScan) -> [UInt8]? {
+        guard scan.isSingle, scan.verb == .execute || scan.verb == .deallocate,
+            var found = StatementScan.firstName(text, from: scan.afterVerb)
+        else { return nil }
+        if scan.verb == .deallocate, found.name == Array("prepare".utf8),
+            let second = StatementScan.firstName(text, from: found.range.upperBound)
+        {
+            found = second
+        }
+        guard let prepared = statements[found.name] else { return nil }
+        unnamedTarget = (prepared, scan.verb == .deallocate)
+        unnamedEffects.formUnion(prepared.effects)
+        var renamed = text.array(0..<found.range.lowerBound)
+        renamed.append(contentsOf: prepared.serverName)
+        renamed.append(contentsOf: text.array(found.range.upperBound..<text.count))
+        return renamed
     }
 
     private func send(parse name: [UInt8], _ body: Span<UInt8>) {
@@ -894,14 +1042,18 @@ final class ClientSession: StreamOwner {
         guard nameEnd > portalEnd + 1 else {
             guard let server = attached() else { return .wait }
             useUnnamed(on: server, bytes, place, &unsent)
+            portalDrops = unnamedTarget.flatMap { $0.drops ? $0.text : nil }
+            begin(unnamedFamily, unnamedBody)
             note(unnamedEffects)
             server.expect(ReplyQueue.Entry(.bind))
             return .forward
         }
+        portalDrops = nil
         guard let prepared = statements[bytes.array(portalEnd + 1..<nameEnd)] else { return request(.bind) }
         guard let server = attached() else { return .wait }
         forward(bytes, &unsent, to: place)
         server.prepare(prepared)
+        begin(prepared.family, prepared.body)
         note(prepared.effects)
         if prepared.effects.contains(.settings), isWhole { noteCustomSettings(bytes.extracting(nameEnd..<end)) }
         let length = frame.size - 1 - (nameEnd - portalEnd - 1) + prepared.serverName.count
@@ -917,6 +1069,10 @@ final class ClientSession: StreamOwner {
 
     /// The unnamed statement outlives its Sync, for its client, on whatever server it comes to.
     private func useUnnamed(on server: ServerConnection, _ bytes: Span<UInt8>, _ place: Int, _ unsent: inout Int) {
+        if let target = unnamedTarget?.text, !server.hasPrepared(target) {
+            forward(bytes, &unsent, to: place)
+            server.prepare(target)
+        }
         switch unnamed {
         case .none:
             guard server.unnamed != 0 else { return }
@@ -988,13 +1144,23 @@ final class ClientSession: StreamOwner {
     /// Everything that was prepared is gone.
     func forgetStatements() { statements = [:] }
 
+    /// Postgres itself has made its session a new one.
+    func wasDiscarded() {
+        (statements, unnamed) = ([:], .none)
+        profile = request.map { pooler.profiles.profile(Admission($0, pooler.rules).settings) } ?? pooler.profiles.none
+        holder = nil
+    }
+
+    /// An error is told to it.
+    func failed() { last.hasFailed = true }
+
     /// What it calls a statement, or called it until a Close that is not answered yet.
     func name(ofStatement id: UInt32) -> [UInt8]? {
         undoLog.first { $0.before?.id == id }?.name ?? statements.first { $0.value.id == id }?.key
     }
 
     func statementEnded(tookNs: Int) {
-        last.serverNs = tookNs
+        last.ended(afterNs: tookNs)
         pooler.statementEnded(tookNs: tookNs, last)
     }
 
@@ -1009,7 +1175,7 @@ final class ClientSession: StreamOwner {
     private func showLast() {
         let status = server?.status ?? .idle
         connection.send { bytes in
-            ConsoleAnswer.rows(LastStatement.columns, [last.row]).write(to: &bytes, tag: "SHOW")
+            ConsoleAnswer.rows(LastStatement.columns, [last.row(of: self)]).write(to: &bytes, tag: "SHOW")
             bytes.append(ready: status)
         }
     }
@@ -1022,6 +1188,8 @@ final class ClientSession: StreamOwner {
     /// server works on it, that of an idle transaction from the end of a statement to the next word of the client.
     func checkLimits(nowMs: Int, nowNs: Int) {
         let rules = pooler.rules
+        // Who does not even take the last word has to go without it.
+        if let endsSinceMs { return nowMs - endsSinceMs > Self.lastWordMs ? connection.close() : () }
         guard isIn else { return }
         guard let server else {
             if rules.clientIdleLimit > .zero, !isWaiting, nowMs - lastActiveMs > rules.clientIdleLimit.milliseconds {
@@ -1098,15 +1266,4 @@ final class ClientSession: StreamOwner {
         resumeReading()
         pump()
     }
-}
-
-/// How a client's last statement was served, for `SHOW outrigger.last`.
-struct LastStatement {
-    var family = StatementFamily.other
-    var hasFailed = false
-    var serverNs = 0
-    var waitedNs = 0
-
-    static let columns = ["waited_ms", "server_ms"]
-    var row: [String?] { [GoFormat.text(Double(waitedNs) / 1e6), GoFormat.text(Double(serverNs) / 1e6)] }
 }

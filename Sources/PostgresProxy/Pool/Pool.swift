@@ -40,6 +40,8 @@ final class Pool {
     private(set) var welcome: ServerLogin.Welcome?
     var counts = PoolCounts()
     var isPaused = false
+    /// Whose only server this pool has; nil for a pool of clients.
+    weak var ear: Ear?
     private var willGrow = false
     private(set) var lastUsedMs: Int
     /// Why the last connection was refused, for those who wait too long.
@@ -71,8 +73,15 @@ final class Pool {
     func enter(_ client: ClientSession) {
         if let welcome { return client.enter(welcome) }
         guard entering.count + waiting.count < rules.mostWaiting else { return client.refuse(Self.queueIsFull) }
+        client.waitsSinceNs = loop.nowNs
         entering.append(client)
-        if connecting == 0, idle.isEmpty { open() }
+        openForEntering()
+    }
+
+    /// The first connection of a pool shows what the server says about itself.
+    private func openForEntering() {
+        guard !entering.isEmpty, connecting == 0, pooler.serversAllowed(key.account, for: self) > 0 else { return }
+        open()
     }
 
     /// A server for a client: at once, or later by its `leased`.
@@ -167,6 +176,7 @@ final class Pool {
     /// Something has come from a server that nobody has, or a cancel is through.
     func settled(_ server: ServerConnection) {
         guard server.state == .settling else { return }
+        if let ear { return ear.settled(server) }
         guard server.isQuiet else {
             // Without a Sync it never becomes quiet.
             if server.replies.isEmpty { discard(server) }
@@ -216,6 +226,9 @@ final class Pool {
         }
     }
 
+    /// Opens the connection that listens, unless it is under way.
+    func openEar() { if servers.isEmpty { open() } }
+
     private func open() {
         let hosts = pooler.upstream.hosts
         let server = ServerConnection(self, hosts[pooler.hostIndex % hosts.count], number: pooler.nextServerNumber())
@@ -250,6 +263,7 @@ final class Pool {
         pooler.hostFailed()
         lastRefusal = ComplaintFields(body.span).message
         Log.warn("no connection to Postgres", ["server": server.host.name, "error": lastRefusal])
+        ear?.lost(.fatal("08006", "no connection that listens: \(lastRefusal)"))
         // Who is not in yet hears it in the server's own words, as without the proxy.
         let outside = entering + waiting.all.filter { !$0.isIn }
         entering = []
@@ -261,6 +275,7 @@ final class Pool {
     func lost(_ server: ServerConnection) {
         counts.lost += 1
         forget(server)
+        ear?.lost(.fatal("57P01", "the server connection that listens is gone"))
         server.client?.serverLost()
         grow()
     }
@@ -284,7 +299,8 @@ final class Pool {
 
     /// Several times a second.
     func sweep(nowMs: Int) {
-        for client in waiting.all { client.checkWait(nowNs: loop.nowNs, lastRefusal) }
+        for client in waiting.all + entering { client.checkWait(nowNs: loop.nowNs, lastRefusal) }
+        openForEntering()
         for server in Array(servers.values) {
             switch server.state {
             case .askingForTLS, .loggingIn:
@@ -327,6 +343,12 @@ final class Pool {
     func reconnect() {
         for server in servers.values { server.isOutdated = true }
         for server in idle where server.profile != nil { discard(server) }
+    }
+
+    /// A server has turned out not to be the primary: its connections are looked at anew.
+    func doubt() {
+        reconnect()
+        pooler.hostFailed()
     }
 
     /// Ends everything at once.

@@ -41,9 +41,10 @@ struct Admission {
             // Many clients differ in nothing but their names.
             if let name = request["application_name"] { settings[Self.applicationName] = name }
             parameters.removeAll { $0.name == Self.applicationName }
-            let options = String(decoding: request["options"] ?? [], as: UTF8.self)
-            for (name, value) in rules.sessionDefaults
-            where request[name] == nil && !options.mentions(name) {
+            // Postgres does not tell capital letters apart in names of settings.
+            let named = Set(request.parameters.map { String(decoding: $0.name, as: UTF8.self).lowercased() })
+            let options = String(decoding: request["options"] ?? [], as: UTF8.self).lowercased()
+            for (name, value) in rules.sessionDefaults where !named.contains(name) && !options.mentions(name) {
                 parameters.append(LoginRequest.Parameter(name: Array(name.utf8), value: Array(value.utf8)))
             }
             parameters.sort { $0.name.lexicographicallyPrecedes($1.name) }

@@ -109,6 +109,10 @@ public struct PoolSnapshot: Sendable {
 /// What an administrator may ask of the proxy. Databases are named, nil for all; any thread may call.
 public protocol PoolControl: Sendable {
     func snapshot() async -> PoolSnapshot
+    /// The rules that are in force.
+    func rules() async -> PoolRules
+    /// Other rules from now on. Pools keep the mode and the first settings that they were made with.
+    func apply(_ rules: PoolRules) async
     /// Gives out no more servers; returns once those that were given out are back.
     func pause(_ database: String?) async
     func resume(_ database: String?) async

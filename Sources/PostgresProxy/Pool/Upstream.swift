@@ -13,6 +13,35 @@ public struct Upstream: Sendable {
         var insists: Bool { self == .require || self == .verifyCA || self == .verifyFull }
     }
 
+    /// What a server must be, in libpq's words; as it says itself after the login.
+    public enum Attributes: String, Sendable, CaseIterable {
+        case any
+        case readWrite = "read-write"
+        case readOnly = "read-only"
+        case primary, standby
+        case preferStandby = "prefer-standby"
+
+        var wantsPrimary: Bool { self == .readWrite || self == .primary }
+
+        func suits(_ welcome: ServerLogin.Welcome) -> Bool {
+            func isOn(_ name: String) -> Bool? {
+                let name = Array(name.utf8)
+                return welcome.parameters.first { $0.name == name }.map { $0.value == Array("on".utf8) }
+            }
+            // Before PostgreSQL 14 no server says so, and every one will do.
+            guard let isStandby = isOn("in_hot_standby"), let isReadOnly = isOn("default_transaction_read_only") else {
+                return true
+            }
+            return switch self {
+            case .any, .preferStandby: true
+            case .readWrite: !isStandby && !isReadOnly
+            case .readOnly: isStandby || isReadOnly
+            case .primary: !isStandby
+            case .standby: isStandby
+            }
+        }
+    }
+
     public struct Host: Sendable {
         /// For people.
         public let name: String
@@ -41,11 +70,13 @@ public struct Upstream: Sendable {
     public let database: String
     /// Passwords of other users, by name.
     public let passwords: [String: String]
+    public let attributes: Attributes
 
     public init(
         hosts: [Host], tlsMode: TLSMode = .prefer, user: String, password: String?, database: String,
-        passwords: [String: String] = [:]
+        passwords: [String: String] = [:], attributes: Attributes = .any
     ) {
+        self.attributes = attributes
         precondition(!hosts.isEmpty, "no host")
         (self.hosts, self.tlsMode, self.user, self.password) = (hosts, tlsMode, user, password)
         (self.database, self.passwords) = (database, passwords)

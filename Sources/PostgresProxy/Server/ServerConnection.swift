@@ -187,6 +187,9 @@ final class ServerConnection: StreamOwner {
 
     private func finishLogin() {
         welcome = login.welcome
+        guard pool.pooler.upstream.attributes.suits(welcome) else {
+            return fail(.fatal("08001", "\(host.name) is not what target_session_attrs asks for"))
+        }
         parameters = pool.pooler.reported.set(welcome.parameters)
         state = .settling
         pool.opened(self)
@@ -359,15 +362,16 @@ final class ServerConnection: StreamOwner {
         if let profile {
             // The server's configuration may have changed since the client was told.
             guard profile !== wanted else { return tellParameters() }
-            var sql = profile.isEmpty ? [] : Self.settingsReset
-            sql.append(contentsOf: wanted.replay)
-            ask(sql, .nobody)
-            pool.counts.replays += 1
+            if !profile.isEmpty { ask(Self.settingsReset, .nobody) }
         } else {
             guard owner !== client else { return }
             captureForOwner()
-            ask(reset + wanted.replay, .nobody)
+            ask(reset, .nobody)
             pool.counts.resets += 1
+        }
+        if !wanted.isEmpty {
+            ask(wanted.replay, .nobody)
+            pool.counts.replays += 1
         }
         hasChanged(to: wanted)
     }
@@ -454,6 +458,9 @@ final class ServerConnection: StreamOwner {
 
     /// Whether a transaction of nobody's is open when all is quiet.
     var isOutsideTransaction: Bool { status == .idle }
+
+    /// For the connection that listens.
+    func askForEar(_ sql: [UInt8]) { ask(sql, .nobody) }
 
     func askForPins() { ask(Self.pinsQuery, .pins) }
 
@@ -594,6 +601,9 @@ final class ServerConnection: StreamOwner {
             if isCopyingIn, replies.dropIgnoredSyncs() { needsSync = true }
             if isCopyingIn, client == nil { refuseCopy() }
             return use == .client
+        case FromServer.notification:
+            pool.ear?.notified(body)
+            return true
         default: return use == .client
         }
     }
@@ -627,6 +637,10 @@ final class ServerConnection: StreamOwner {
             return entry.use == .client
         }
         replies.popFirst()
+        if kind == .execute, entry.statement != 0 {
+            statements.remove(entry.statement)
+            client?.dropped(entry.statement)
+        }
         if kind == .parse, entry.statement != 0, entry.use == .client { client?.confirm() }
         return entry.use == .client
     }
@@ -646,11 +660,16 @@ final class ServerConnection: StreamOwner {
     private func noteTag(_ body: Span<UInt8>) {
         // "DISCARD ALL" and "DEALLOCATE ALL", of whatever protocol: nothing is prepared here any more.
         guard body.count == 12 || body.count == 15, body[0] == UInt8(ascii: "D"),
-            body[body.count - 2] == UInt8(ascii: "L"),
-            body[body.count - 4] == UInt8(ascii: "A")
+            body[body.count - 2] == UInt8(ascii: "L"), body[body.count - 4] == UInt8(ascii: "A")
         else { return }
         statements.removeAll()
-        if replies.first?.use == .client { client?.forgetStatements() }
+        guard replies.first?.use == .client, pool.key.mode != .session else { return }
+        guard body.count == 12 else {
+            client?.forgetStatements()
+            return
+        }
+        hasChanged(to: pool.pooler.profiles.none)
+        client?.wasDiscarded()
     }
 
     private func takeReady(_ body: Span<UInt8>) -> Bool {
@@ -696,12 +715,20 @@ final class ServerConnection: StreamOwner {
     private func takeError(_ body: Span<UInt8>) -> Bool {
         isCopyingIn = false
         guard let entry = replies.first else { return true }
+        if entry.use == .client { client?.failed() }
+        // It has become a standby: what was believed of the others is as old.
+        if pool.pooler.upstream.attributes.wantsPrimary, ComplaintFields(body).code == "25006" { pool.doubt() }
         switch entry.kind {
         case .query, .functionCall:
             if entry.use != .client {
                 // What the proxy itself asked for cannot fail in a session that is to be used again.
                 isSpent = true
-                Log.warn("Postgres refused what the proxy asked", ["error": ComplaintFields(body).message])
+                let fields = ComplaintFields(body)
+                Log.warn("Postgres refused what the proxy asked", ["error": fields.message])
+                if entry.use == .settings { abandonCapture()?.captureFailed() }
+                // Its session is not what it believes it to be.
+                client?.refuse(
+                    .fatal(fields.code.isEmpty ? "58000" : fields.code, "restore the session: \(fields.message)"))
             }
             return entry.use == .client
         default:

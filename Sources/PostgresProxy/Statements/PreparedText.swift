@@ -8,11 +8,12 @@ final class PreparedText {
     /// What stands in a Parse after the name.
     let body: [UInt8]
     let effects: SessionEffects
+    let family: StatementFamily
     /// What servers know it as.
     let serverName: [UInt8]
 
-    fileprivate init(id: UInt32, _ body: [UInt8], _ effects: SessionEffects) {
-        (self.id, self.body, self.effects) = (id, body, effects)
+    fileprivate init(id: UInt32, _ body: [UInt8], _ scan: StatementScan) {
+        (self.id, self.body, effects, family) = (id, body, scan.effects, StatementFamily(scan.verb))
         serverName = Array("\(PreparedText.prefix)\(id)".utf8)
     }
 
@@ -30,14 +31,14 @@ final class PreparedTexts {
     var count: Int { known.count }
 
     /// - Parameter body: what stands in a Parse after the name.
-    func text(_ body: [UInt8], _ effects: SessionEffects) -> PreparedText {
+    func text(_ body: [UInt8], _ scan: StatementScan) -> PreparedText {
         if let known = known[body]?.text { return known }
         if known.count >= pruneAt {
             known = known.filter { $0.value.text != nil }
             pruneAt = max(1024, known.count * 2)
         }
         lastID = lastID == .max ? 1 : lastID + 1
-        let fresh = PreparedText(id: lastID, body, effects)
+        let fresh = PreparedText(id: lastID, body, scan)
         known[body] = Held(text: fresh)
         return fresh
     }

@@ -62,13 +62,14 @@ extension Command {
             ?? "yours, by DATABASE_URL; nothing is written"
         let redis =
             servers.redis.map { "throw-away, port \($0.port), under load" } ?? "yours, by REDIS_URL; nothing is written"
-        let carries = configuration.redisProxyPort.map { port in
-            """
-            and carries
-              Redis      through a proxy with a cache, port \(port)\(servers.redis == nil ? "" : ", which the load uses")
-
-            """
+        let redisLine = configuration.redisProxyPort.map {
+            "  Redis      through a proxy with a cache, port \($0)\(servers.redis == nil ? "" : ", which the load uses")\n"
         }
+        let postgresLine = configuration.postgresProxyPort.map {
+            "  Postgres   through a proxy with a pool, port \($0), which half of the load uses\n"
+        }
+        let lines = (redisLine ?? "") + (postgresLine ?? "")
+        let carries: String? = lines.isEmpty ? nil : "and carries\n\(lines)"
         let tries = configuration.redisProxyPort.map { port in
             """
               redis-cli -p \(port)    Redis through the proxy; every Redis client can be pointed at it

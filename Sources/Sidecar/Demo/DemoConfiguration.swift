@@ -13,6 +13,8 @@ struct DemoConfiguration {
     let statsdPort: UInt16
     /// Where the Redis proxy listens; nil without one.
     let redisProxyPort: UInt16?
+    /// Where the Postgres proxy listens; nil without one.
+    let postgresProxyPort: UInt16?
 
     /// - Parameter receiver: the port of a webhook that takes every alert.
     init(for servers: DemoServers, receiver: UInt16, _ invocation: Invocation) throws {
@@ -34,6 +36,17 @@ struct DemoConfiguration {
             redisProxyPort = port
         } else {
             redisProxyPort = nil
+        }
+        let postgresProxy = invocation.value("postgres_proxy.listen_address").flatMap { ListenAddress(setting: $0) }
+        if let postgresProxy {
+            postgresProxyPort = postgresProxy.port
+        } else if servers.postgres != nil {
+            let usual: UInt16 = 6432
+            let port = FreePort.isOpen(usual) ? FreePort.next() : usual
+            variables["OUTRIGGER_POSTGRES_PROXY_LISTEN_ADDRESS"] = "127.0.0.1:\(port)"
+            postgresProxyPort = port
+        } else {
+            postgresProxyPort = nil
         }
         if let pgbouncer = servers.pgbouncer { variables["PGBOUNCER_URL"] = pgbouncer.url() }
         // The rules of the repository, when the demo is started in it.

@@ -9,9 +9,16 @@ final class DemoLoad: Sendable {
     static func start(on servers: DemoServers, _ configuration: DemoConfiguration) throws -> DemoLoad {
         var pgbench: [ChildProcess] = []
         if let postgres = servers.postgres {
-            let readers = try readers(of: postgres, through: servers.pgbouncer)
+            // One half through PgBouncer, which is watched, and the other through our own proxy.
+            let direct = postgres.url(database: "shop")
+            let readers = try readers(of: postgres, at: servers.pgbouncer?.url(database: "shop") ?? direct)
             try Files.write("\(readers.pid)\n", to: configuration.pidFile)
-            pgbench = [readers, try reporter(of: postgres)]
+            let proxied = configuration.postgresProxyPort.map {
+                "postgresql://postgres@127.0.0.1:\($0)/shop?sslmode=disable"
+            }
+            pgbench = [
+                readers, try self.readers(of: postgres, at: proxied ?? direct), try reporter(of: postgres),
+            ]
         }
         var tasks: [Task<Void, Never>] = []
         if let port = servers.redis?.port {
@@ -33,13 +40,10 @@ final class DemoLoad: Sendable {
     }
 
     /// Many short reads and some transactions, at a steady pace.
-    private static func readers(of postgres: LocalPostgres, through pgbouncer: LocalPgBouncer?) throws -> ChildProcess {
+    private static func readers(of postgres: LocalPostgres, at url: String) throws -> ChildProcess {
         try ChildProcess(
             postgres.programs + "/pgbench",
-            [
-                "-n", "-c", "4", "-T", "1000000", "-R", "40", "-b", "select-only@6", "-b", "tpcb-like@2",
-                pgbouncer?.url(database: "shop") ?? postgres.url(database: "shop"),
-            ],
+            ["-n", "-c", "4", "-T", "1000000", "-R", "20", "-b", "select-only@6", "-b", "tpcb-like@2", url],
             output: postgres.server.folder.path + "/pgbench.log")
     }
 

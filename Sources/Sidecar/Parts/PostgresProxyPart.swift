@@ -20,6 +20,10 @@ final class PostgresProxyPart: Part {
     var sources: [any MetricSource] { postgres?.sources ?? [] }
     var instruments: [any Instrument] { postgres?.instruments ?? [] }
 
+    var proxy: ProxyFacts? {
+        postgres.map { ProxyFacts(name: "postgres", features: $0.features, slowest: $0.slowStatements) }
+    }
+
     func start() async throws {
         guard let upstream = try settings.makeUpstream() else { return }
         let console = AdminConsole(settings.consoleRights) { [surroundings] in await surroundings.reload() }
@@ -33,9 +37,14 @@ final class PostgresProxyPart: Part {
         }
     }
 
+    var liveSettings: [String] { PostgresProxySettings.liveSettings }
+
     func prepare(_ fresh: Configuration) async throws -> PreparedReload {
-        try postgres?.reloadCertificate()
-        return PreparedReload()
+        guard let postgres, let settings = fresh.settings(of: PostgresProxySettings.self) else {
+            return PreparedReload()
+        }
+        try postgres.reloadCertificate()
+        return PreparedReload { await postgres.apply(settings.rules) }
     }
 
     func drain(by deadline: Deadline) async {
