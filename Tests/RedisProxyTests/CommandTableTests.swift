@@ -175,7 +175,7 @@ extension KeyRule {
         var random = Seeded(fuzzing: 33)
         for command in table.commands {
             let name = table.fullName(of: command).split(separator: "|").map { String($0) }
-            for _ in 0..<Seeded.rounds(default: 200) {
+            for _ in 0..<Seeded.rounds(default: 60) {
                 let rest = (0..<random.below(9)).map { _ in random.chance(0.7) ? random.pick(options) : "k" }
                 let bytes = (name + rest).map { Array($0.utf8) }
                 let flat = bytes.flatMap { $0 }
