@@ -36,6 +36,30 @@ import Testing
                 """)
     }
 
+    @Test func smoothingGoesByItsOldNameAsWell() throws {
+        var report = ScriptReport()
+        try report.add(
+            """
+            load 1m
+              hits 1 2 4
+
+            eval instant at 2m double_exponential_smoothing(hits[5m], 0.5, 0.5)
+              {} 3.5
+
+            eval instant at 2m holt_winters(hits[5m], 0.5, 0.5)
+              {} 3.5
+
+            eval instant at 0m holt_winters(hits[5m], 0.5, 0.5)
+
+            eval instant at 2m holt_winters(hits[5m], 0, 0.5)
+              expect fail regex: invalid smoothing factor
+
+            eval instant at 2m holt_winters(hits[5m], 0.5, 1)
+              expect fail regex: invalid trend factor
+            """, named: "smoothing.test", test: PromQLTest())
+        #expect((report.passed, report.failed, report.skipped) == (5, 0, 0), "\(report.description)")
+    }
+
     @Test(arguments: [
         ("loud 1m", "line 1: unknown command loud"), ("load often", "line 1: load needs a step"),
         ("load 1m\n x 1x", "line 2: not a value: 1x"),

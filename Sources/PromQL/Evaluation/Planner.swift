@@ -101,8 +101,10 @@ struct Planner {
         case .window(let function):
             let isMatrix: (Expression) -> Bool = { $0.type == .matrix }
             guard let samples = arguments.first(where: isMatrix) else { break }
+            var scalars: [ScalarPlan] = []
+            for argument in arguments where !isMatrix(argument) { scalars.append(try scalar(argument)) }
             return WindowPlan(
-                function, try matrix(samples), parameter: try arguments.first { !isMatrix($0) }.map(scalar),
+                function, try matrix(samples), scalars: scalars,
                 argumentRange: arguments[0].range)
         case .absent:
             return AbsentPlan(try vector(arguments[0]), labels: absentLabels(arguments[0]))

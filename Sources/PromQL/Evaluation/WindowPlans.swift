@@ -6,23 +6,27 @@ final class WindowPlan: VectorPlan {
     private let function: WindowFunction
     private let matrix: MatrixPlan
     private let parameter: ScalarPlan?
+    private let second: ScalarPlan?
 
     /// Where the first argument stands, for remarks.
     private let argumentRange: Range<Int>
 
-    init(_ function: WindowFunction, _ matrix: MatrixPlan, parameter: ScalarPlan?, argumentRange: Range<Int>) {
+    /// - Parameter scalars: the scalar arguments in their order, at most two.
+    init(_ function: WindowFunction, _ matrix: MatrixPlan, scalars: [ScalarPlan], argumentRange: Range<Int>) {
         self.function = function
         self.matrix = matrix
-        self.parameter = parameter
+        parameter = scalars.first
+        second = scalars.count > 1 ? scalars[1] : nil
         self.argumentRange = argumentRange
         super.init(
-            isConstant: matrix.isConstant && parameter?.isConstant ?? true && !function.usesEvaluationTime,
+            isConstant: matrix.isConstant && scalars.allSatisfy(\.isConstant) && !function.usesEvaluationTime,
             hasSingleName: matrix.hasSingleName)
     }
 
     override func prepareParts(_ schedule: Schedule, _ run: Evaluation) throws(PromQLError) {
         try matrix.prepare(schedule, run)
         try parameter?.prepare(schedule, run)
+        try second?.prepare(schedule, run)
     }
 
     override func compute(_ elements: inout Elements, at time: Int64, _ run: Evaluation) throws(PromQLError) {
@@ -31,15 +35,19 @@ final class WindowPlan: VectorPlan {
         if run.engine.fitsWindows, let began = run.source.began { start = max(start, min(began, end - 1)) }
         let window = Window(
             start: start, end: end, evaluation: time,
-            parameter: try parameter?.value(at: time, run) ?? .nan)
+            parameter: try parameter?.value(at: time, run) ?? .nan,
+            second: try second?.value(at: time, run) ?? .nan)
+        let takesFactors = function.takesFactors
         let apply = function.apply
         let dropsName = !function.keepsName
         let before = elements.count
         try matrix.forEachSeries(at: time, run) { labels, isDropped, points throws(PromQLError) in
+            if takesFactors { try window.checkFactors() }
             guard let value = apply(points, window) else { return }
             elements.append(Element(labels: labels, value: value, dropsName: isDropped || dropsName))
         }
         guard elements.count > before else { return }
+        if let note = function.note { run.remark(note, at: argumentRange) }
         if function.takesQuantile { run.check(quantile: window.parameter, at: argumentRange) }
         if function.wantsCounter { remarkNonCounters(elements[before...], run) }
         if dropsName, !hasSingleName, run.hidesDroppedNames { try elements.checkUnique(run) }
@@ -55,6 +63,16 @@ final class WindowPlan: VectorPlan {
                     at: argumentRange)
             }
             if hasSingleName { return }
+        }
+    }
+}
+
+extension Window {
+    fileprivate func checkFactors() throws(PromQLError) {
+        for (name, factor, what) in [("sf", parameter, "smoothing"), ("tf", second, "trend")]
+        where !(factor > 0 && factor < 1) {
+            let shown = GoFormat.text(factor, .fixed, precision: 6)
+            throw .evaluation("invalid \(what) factor. Expected: 0 < \(name) < 1, got: \(shown)")
         }
     }
 }

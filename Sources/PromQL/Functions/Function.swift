@@ -78,6 +78,12 @@ struct WindowFunction: Sendable {
     /// Whether the scalar argument is a quantile, which is checked to lie between 0 and 1.
     var takesQuantile = false
 
+    /// Whether the scalar arguments are smoothing factors, which have to lie between 0 and 1.
+    var takesFactors = false
+
+    /// What a reader of the result should know about the function itself.
+    var note: String?
+
     /// Whether the result depends on the time of evaluation, not only on the window's.
     var usesEvaluationTime = false
 
@@ -94,6 +100,9 @@ struct Window {
 
     /// The scalar argument, for functions that take one.
     let parameter: Double
+
+    /// The one after it, for functions that take two.
+    let second: Double
 
     var seconds: Double { Double(end - start) / 1000 }
 }

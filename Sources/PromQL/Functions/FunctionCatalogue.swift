@@ -50,6 +50,11 @@ enum FunctionCatalogue {
         Function("idelta", [.matrix], .window(.idelta)),
         Function("deriv", [.matrix], .window(.deriv)),
         Function("predict_linear", [.matrix, .scalar], .window(.predictLinear)),
+        Function("double_exponential_smoothing", [.matrix, .scalar, .scalar], .window(.smoothed(note: nil))),
+        // The name until Prometheus 3.
+        Function(
+            "holt_winters", [.matrix, .scalar, .scalar],
+            .window(.smoothed(note: "holt_winters is the old name of double_exponential_smoothing"))),
         Function("changes", [.matrix], .window(.changes)),
         Function("resets", [.matrix], .window(.resets)),
         Function("avg_over_time", [.matrix], .window(.average)),
@@ -84,7 +89,7 @@ enum FunctionCatalogue {
     static let unsupported: [String: String] = {
         var reasons: [String: String] = [:]
         for name in [
-            "double_exponential_smoothing", "end", "histogram_quantiles", "holt_winters", "info", "mad_over_time",
+            "end", "histogram_quantiles", "info", "mad_over_time",
             "max_of", "min_of", "range", "sort_by_label", "sort_by_label_desc", "start", "start_timestamp", "step",
             "ts_of_first_over_time", "ts_of_last_over_time", "ts_of_max_over_time", "ts_of_min_over_time",
         ] {

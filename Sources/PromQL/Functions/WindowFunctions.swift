@@ -36,6 +36,22 @@ extension WindowFunction {
         return line.slope * window.parameter + line.intercept
     }
 
+    /// Double exponential smoothing (Holt, 1957; NIST/SEMATECH e-Handbook, 6.4.3.3): the level that a series has reached,
+    /// each sample weighed by the first factor and the trend by the second.
+    static func smoothed(note: String?) -> WindowFunction {
+        WindowFunction(takesFactors: true, note: note) { points, window in
+            guard points.count > 1 else { return nil }
+            let (smoothing, weight) = (window.parameter, window.second)
+            var (before, level, trend) = (0.0, points[0].value, points[1].value - points[0].value)
+            for index in 1..<points.count {
+                if index > 1 { trend = weight * (level - before) + (1 - weight) * trend }
+                let next = smoothing * points[index].value + (1 - smoothing) * (level + trend)
+                (before, level) = (level, next)
+            }
+            return level
+        }
+    }
+
     /// How much a series rose within the window, if its samples were everywhere as dense as where they are.
     ///
     /// The rise between the first and last sample is stretched to the window's edges. Where an edge is farther away

@@ -53,6 +53,9 @@ import Testing
 
     /// Files with the answer that promtool gives.
     static let corpus: [String] = [
+        file(
+            expression(
+                "4m", "holt_winters(requests_total[4m], 0.3, 0.6)", "{labels: '{job=\"x\"}', value: 240}")),
         twice(expression("2m", "up{instance=\"a\"}", "{labels: 'up{instance=\"a\"}', value: 7}")),
         twice(expression("2m", "up{instance=\"a\"}", "{labels: 'up{instance=\"a\"}', value: 0}")),
         file(alert("2m", "Down", "")), file(alert("3m", "Down", down)), file(alert("2m59s", "Down", "")),
