@@ -7,11 +7,12 @@ import Testing
 @Suite struct PrometheusStatusTests {
     @Test func itTellsOfItselfAsPrometheusDoes() async throws {
         let redis = try await LocalRedis.start()
-        let outrigger = try await RunningOutrigger.start(yaml: """
-            history: {interval: 250ms}
-            targets:
-              redis: [{name: cache, url: "redis://:wrong-secret@127.0.0.1:\(redis.port)"}]
-            """)
+        let outrigger = try await RunningOutrigger.start(
+            yaml: """
+                history: {interval: 250ms}
+                targets:
+                  redis: [{name: cache, url: "redis://:wrong-secret@127.0.0.1:\(redis.port)"}]
+                """)
         try await eventually("the history holds redis_up") {
             try await outrigger.get("/api/v1/query?query=redis_up").body.contains("\"value\"")
         }
@@ -23,7 +24,9 @@ import Testing
         let dropped = try await outrigger.get("/api/v1/targets?state=dropped").body
         #expect(dropped.contains("\"activeTargets\":[]"))
 
-        for path in ["scrape_pools", "alertmanagers", "status/config", "status/flags", "status/runtimeinfo", "status/tsdb"] {
+        for path in [
+            "scrape_pools", "alertmanagers", "status/config", "status/flags", "status/runtimeinfo", "status/tsdb",
+        ] {
             let answer = try await outrigger.get("/api/v1/\(path)")
             #expect(answer.status == 200 && answer.body.hasPrefix("{\"status\":\"success\""), "\(path)")
             #expect(!answer.body.contains("wrong-secret"), "\(path)")

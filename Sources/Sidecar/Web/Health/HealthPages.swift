@@ -70,7 +70,9 @@ struct HealthPages: Sendable {
         var answer = page.make(self)
         if page.isEnveloped {
             let now = SteadyTime.shared.now
-            answer = .record(["success": .bool(true), "data": answer, "timestamp": .string("\(Moment(milliseconds: now))")])
+            answer = .record([
+                "success": .bool(true), "data": answer, "timestamp": .string("\(Moment(milliseconds: now))"),
+            ])
         }
         return .json(Self.encode(answer), status: isCritical ? 503 : 200)
     }
