@@ -941,8 +941,8 @@ final class ClientSession: StreamOwner {
         guard let server = attached() else { return .wait }
         if let existing = statements[name] {
             // Postgres says so itself, of the name there.
-            server.prepare(existing)
             forward(bytes, &unsent, to: place)
+            server.prepare(existing)
             send(parse: existing.serverName, bytes.extracting(body))
             server.expect(ReplyQueue.Entry(.bind, statement: existing.id, isRenamed: true))
             return .replaced(frame.size)
