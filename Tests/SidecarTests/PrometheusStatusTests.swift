@@ -9,7 +9,7 @@ import Testing
         let redis = try await LocalRedis.start()
         let outrigger = try await RunningOutrigger.start(
             yaml: """
-                history: {interval: 250ms}
+                history: {interval: 1s}
                 targets:
                   redis: [{name: cache, url: "redis://:wrong-secret@127.0.0.1:\(redis.port)"}]
                 """)
@@ -37,7 +37,7 @@ import Testing
     }
 
     @Test func federationGivesTheNewestSamplesOfWhatIsAskedFor() async throws {
-        let outrigger = try await RunningOutrigger.start(yaml: "history: {interval: 250ms}")
+        let outrigger = try await RunningOutrigger.start(yaml: "history: {interval: 1s}")
         try await eventually("the history holds outrigger_ready") {
             try await outrigger.get("/federate?match[]=outrigger_ready").body.contains("outrigger_ready")
         }
