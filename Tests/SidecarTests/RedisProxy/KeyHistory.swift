@@ -59,9 +59,12 @@ final class KeyHistory: Sendable {
     private let state: Mutex<State>
     /// How much later than it expired a value may be told, for Redis reads its clock once per turn of its loop.
     private let skew: Int
+    /// How late the machine is, in nanoseconds: a value may be told so much longer.
+    private let lateness: @Sendable () -> Int
     private static let mostEvents = 8192
 
-    init(skew: Duration) {
+    init(skew: Duration, lateness: @escaping @Sendable () -> Int = { 0 }) {
+        self.lateness = lateness
         var nothing = Event(value: nil, sent: 0, life: nil)
         (nothing.effective, nothing.owedInside, nothing.owedOutside) = (0, 0, 0)
         state = Mutex(State(events: [nothing]))
@@ -146,7 +149,9 @@ final class KeyHistory: Sendable {
             if let newer = Self.superseder(of: event, question, state.events) {
                 return .superseded(value, by: newer.value, owedForMilliseconds: Self.since(newer, question))
             }
-            if let life = event.life, event.effective < .max, question.asked > event.effective + life + skew {
+            if let life = event.life, event.effective < .max,
+                question.asked > event.effective + life + skew + lateness()
+            {
                 return .outlived(value, byMilliseconds: Double(question.asked - event.effective - life) / 1e6)
             }
             state.events[place].effective = min(event.effective, now)

@@ -14,10 +14,10 @@ import Testing
     private static let grace = Duration.milliseconds(ProofSettings.count("TEST_STALENESS_GRACE_MS", default: 250))
     private static let skew = Duration.milliseconds(ProofSettings.count("TEST_EXPIRY_SKEW_MS", default: 5))
 
-    private static func keys() -> [VersionedKey] {
+    private static func keys(_ lateness: Lateness) -> [VersionedKey] {
         VersionedKey.Kind.allCases.flatMap { kind in
             (0..<(kind == .string ? 8 : 2)).map {
-                VersionedKey(name: "\(kind)\($0)", kind: kind, history: KeyHistory(skew: skew))
+                VersionedKey(name: "\(kind)\($0)", kind: kind, history: KeyHistory(skew: skew) { lateness.worstNs })
             }
         }
     }
@@ -27,7 +27,9 @@ import Testing
         let operations = ProofSettings.count("TEST_STALENESS_OPERATIONS", default: 20_000)
         let seed = ProofSettings.seed
         let proxy = try await ProxyUnderTest.start(variant)
-        let (keys, log) = (Self.keys(), StalenessClient.Log())
+        let lateness = Lateness()
+        defer { lateness.end() }
+        let (keys, log) = (Self.keys(lateness), StalenessClient.Log())
         let (inside, outside) = (proxy.port, proxy.redis.port)
         async let clients: [Void] = OwnThread.run(8) { number in
             let side: KeyHistory.Side = number < 5 || variant.isBehind ? .inside : .outside
