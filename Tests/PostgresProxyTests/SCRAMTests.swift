@@ -208,7 +208,7 @@ struct StatementScanTests {
         ("SELECT 1 AS a INTO TEMP t", .temporary), ("CREATE TABLE pg_temp.t (a int)", .temporary),
         ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", .holdCursor), ("PREPARE p AS SELECT 1", .sqlPrepare),
         ("LISTEN a", .listen),
-        ("LOAD 'x'", .library), ("SELECT 1 /* ' */; LISTEN a", .listen),
+        ("LOAD 'x'", .loadedLibrary), ("SELECT 1 /* ' */; LISTEN a", .listen),
     ]) func telling(_ text: String, _ effect: SessionEffects) {
         #expect(effects(text).contains(effect), Comment(rawValue: text))
     }

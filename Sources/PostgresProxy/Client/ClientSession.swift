@@ -700,7 +700,7 @@ final class ClientSession: StreamOwner {
             pooler.notePins(pinning)
         }
         if effects.contains(.releases), isPinned { asksForPins = true }
-        if effects.contains(.library) { server.isSpent = true }
+        if effects.contains(.loadedLibrary) { server.isSpent = true }
     }
 
     private func takeQuery(

@@ -15,7 +15,7 @@ struct SessionEffects: OptionSet {
     /// It may give back what kept a client on its server.
     static let releases = SessionEffects(rawValue: 128)
     /// It loads a library, which no reset takes out again.
-    static let library = SessionEffects(rawValue: 256)
+    static let loadedLibrary = SessionEffects(rawValue: 256)
 
     /// What only another session's end, or the statement's counterpart, undoes: nobody else may have the server.
     static let pinning: SessionEffects = [.advisoryLock, .temporary, .holdCursor, .sqlPrepare, .listen]

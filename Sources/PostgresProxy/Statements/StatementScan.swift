@@ -83,7 +83,7 @@ struct StatementScan {
         case .deallocate, .unlisten, .close, .drop: effects.insert(.releases)
         case .prepare: effects.insert(.sqlPrepare)
         case .listen: effects.insert(.listen)
-        case .load: effects.insert(.library)
+        case .load: effects.insert(.loadedLibrary)
         case .run, .name, .keyword, .harmlessFunction: effects.insert(.unknownCode)
         default: break
         }
