@@ -184,8 +184,11 @@ import Testing
         await playing.value
         // Once in some runs a client's answers are one off after a restart: a reply to one of the proxy's own questions was
         // passed on. Where that happens is not found yet; Sources/PostgresProxy/README.md says so to users.
+        // `make soak`, which looks for it, fails with it.
         withKnownIssue("answers one off after a restart", isIntermittent: true) {
             for player in players { #expect(player.faults.isEmpty, "seed \(seed)") }
+        } when: {
+            Environment.current["TEST_CHAOS_STATEMENTS"] == nil
         }
         let after = try C(port: bench.port)
         #expect(try after.ask("SELECT 1") == "1")
